@@ -1,0 +1,1 @@
+//! The configuration file: raw tables shaped like the TOML file, then a validated run specification.

@@ -1,0 +1,1 @@
+//! Formats of other tools: NPY arrays, edge lists and coordinate tables.

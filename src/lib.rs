@@ -1,0 +1,16 @@
+//! Tessera: a spiking-neural simulation engine.
+
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod compute;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod interop;
+pub mod lattice;
+pub mod model;
+pub mod neuron;
+pub mod plot;
+pub mod rng;
+pub mod storage;

@@ -1,0 +1,1 @@
+//! Pictures of results: rasters, rates, traces, lattice activity; SVG and PNG.
