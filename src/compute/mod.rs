@@ -3,6 +3,7 @@
 
 mod arena;
 pub mod clock;
+pub mod input;
 mod isa;
 mod mailbox;
 pub mod poisson;

@@ -89,6 +89,14 @@ impl SourceRow {
     const fn first(self) -> u32 {
         self.0 as u32
     }
+    /// The row as a plain number, and back.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+    /// The row [`to_bits`](Self::to_bits) gave the number for.
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
     /// Number of segments.
     #[inline(always)]
     pub const fn segments(self) -> u32 {
@@ -309,17 +317,75 @@ impl Kernel<f32> for Deliver<'_> {
             match self.arena.format {
                 Format::Lines => deliver_lines(self.arena, self.segments, self.rows, self.work),
                 Format::Packed4 => {
-                    deliver_packed(self.arena.words.as_ptr().cast::<u32>(), self.segments, self.rows, |rows, record| {
-                        rows.add_narrow((record & 0xffff) as usize, (record >> 16) as i16)
-                    })
+                    let cells = self.rows.cells().0;
+                    let words = self.arena.words.as_ptr().cast::<u32>();
+                    deliver_packed(words, self.segments, |record| add_narrow(cells, self.rows, record))
                 }
                 Format::Packed8 => {
-                    deliver_packed(self.arena.words.as_ptr(), self.segments, self.rows, |rows, record| {
-                        rows.add_wide((record & 0xffff_ffff) as usize, (record >> 32) as i32);
+                    let cells = self.rows.cells().1;
+                    deliver_packed(self.arena.words.as_ptr(), self.segments, |record| {
+                        add_wide(cells, self.rows, record)
                     })
                 }
             }
         }
+    }
+}
+
+/// Adds a (u16 slot, i16 weight) record.
+///
+/// # Safety
+/// `cells` is the narrow row of `rows` and the record's slot lies in it.
+#[inline(always)]
+unsafe fn add_narrow(cells: *mut i16, rows: &mut Rows, record: u32) {
+    let (slot, weight) = ((record & 0xffff) as usize, (record >> 16) as i16);
+    #[cfg(target_arch = "x86_64")]
+    // One addition in memory and a jump that is never taken: the compiler's own sequence (load, add, test, store) makes
+    // delivery a quarter slower. On overflow the cell is put back and the weight goes to the side row.
+    // SAFETY: the cell lies in the row, as promised by the caller.
+    unsafe {
+        std::arch::asm!(
+            "add word ptr [{cells} + 2 * {slot}], {weight:x}",
+            "jo {overflow}",
+            cells = in(reg) cells,
+            slot = in(reg) slot,
+            weight = in(reg) weight,
+            overflow = label {
+                // SAFETY: as above.
+                let cell = unsafe { &mut *cells.add(slot) };
+                *cell = cell.wrapping_sub(weight);
+                rows.spill(slot, i64::from(weight));
+            },
+            options(nostack)
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: promised by the caller.
+        let cell = unsafe { &mut *cells.add(slot) };
+        let (sum, overflow) = cell.overflowing_add(weight);
+        if overflow {
+            rows.spill(slot, i64::from(weight));
+        } else {
+            *cell = sum;
+        }
+    }
+}
+
+/// Adds a (u32 slot, i32 weight) record.
+///
+/// # Safety
+/// `cells` is the wide row of `rows` and the record's slot lies in it.
+#[inline(always)]
+unsafe fn add_wide(cells: *mut i32, rows: &mut Rows, record: u64) {
+    let (slot, weight) = ((record & 0xffff_ffff) as usize, (record >> 32) as i32);
+    // SAFETY: promised by the caller.
+    let cell = unsafe { &mut *cells.add(slot) };
+    let (sum, overflow) = cell.overflowing_add(weight);
+    if overflow {
+        rows.spill(slot, i64::from(weight));
+    } else {
+        *cell = sum;
     }
 }
 
@@ -385,6 +451,7 @@ unsafe fn deliver_lines(arena: &Arena, segments: &[Segment], rows: &mut Rows, wo
             lines.add(n + i).write(*lines);
         }
         let buffer = work.buffer.as_mut_ptr();
+        let cells = rows.cells().0;
         let mut filled = 0usize;
         let mut events = 0u64;
         let mut q = 0;
@@ -402,10 +469,12 @@ unsafe fn deliver_lines(arena: &Arena, segments: &[Segment], rows: &mut Rows, wo
             }
             let mut i = 0;
             while i + LINE <= filled {
-                for k in 0..LINE {
-                    let record = *buffer.add(i + k);
-                    rows.add_narrow((record & 0xffff) as usize, (record >> 16) as i16);
+                let records = buffer.add(i);
+                macro_rules! add_all {
+                    ($($k:literal)*) => { $( add_narrow(cells, rows, *records.add($k)); )* };
                 }
+                // Written out: a loop would cost as much as the additions.
+                add_all!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
                 i += LINE;
             }
             let rest = buffer.add(i).cast::<[u32; LINE]>().read_unaligned();
@@ -414,8 +483,7 @@ unsafe fn deliver_lines(arena: &Arena, segments: &[Segment], rows: &mut Rows, wo
             events += i as u64;
         }
         for i in 0..filled {
-            let record = *buffer.add(i);
-            rows.add_narrow((record & 0xffff) as usize, (record >> 16) as i16);
+            add_narrow(cells, rows, *buffer.add(i));
         }
         events + filled as u64
     }
@@ -424,12 +492,7 @@ unsafe fn deliver_lines(arena: &Arena, segments: &[Segment], rows: &mut Rows, wo
 /// # Safety
 /// See [`Deliver::run`].
 #[inline(always)]
-unsafe fn deliver_packed<R: Copy>(
-    base: *const R,
-    segments: &[Segment],
-    rows: &mut Rows,
-    add: impl Fn(&mut Rows, R),
-) -> u64 {
+unsafe fn deliver_packed<R: Copy>(base: *const R, segments: &[Segment], mut add: impl FnMut(R)) -> u64 {
     let mut events = 0;
     for (i, segment) in segments.iter().enumerate() {
         if let Some(ahead) = segments.get(i + AHEAD_PACKED) {
@@ -442,7 +505,7 @@ unsafe fn deliver_packed<R: Copy>(
         }
         for k in 0..segment.count() as usize {
             // SAFETY: within the arena.
-            add(rows, unsafe { *base.add(segment.first() as usize + k) });
+            add(unsafe { *base.add(segment.first() as usize + k) });
         }
         events += u64::from(segment.count());
     }

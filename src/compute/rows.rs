@@ -89,6 +89,12 @@ impl Rows {
         self.overflowed = false;
     }
 
+    /// Where the sums of the narrow and wide rows are.
+    pub(super) fn cells(&mut self) -> (*mut i16, *mut i32) {
+        (self.narrow.as_mut_ptr(), self.wide.as_mut_ptr())
+    }
+
+    /// Adds to the side row what did not fit.
     #[cold]
     #[inline(never)]
     pub(super) fn spill(&mut self, slot: usize, weight: i64) {
@@ -96,35 +102,5 @@ impl Rows {
         self.flags[slot / 32] = 1;
         self.overflowed = true;
         self.overflows += 1;
-    }
-
-    /// Adds to the narrow row.
-    ///
-    /// # Safety
-    /// `slot` is below the number of slots and the narrow row exists.
-    #[inline(always)]
-    pub(super) unsafe fn add_narrow(&mut self, slot: usize, weight: i16) {
-        debug_assert!(slot < self.narrow.len());
-        // SAFETY: promised by the caller.
-        let cell = unsafe { &mut *self.narrow.as_mut_ptr().add(slot) };
-        match cell.checked_add(weight) {
-            Some(sum) => *cell = sum,
-            None => self.spill(slot, i64::from(weight)),
-        }
-    }
-
-    /// Adds to the wide row.
-    ///
-    /// # Safety
-    /// `slot` is below the number of slots and the wide row exists.
-    #[inline(always)]
-    pub(super) unsafe fn add_wide(&mut self, slot: usize, weight: i32) {
-        debug_assert!(slot < self.wide.len());
-        // SAFETY: promised by the caller.
-        let cell = unsafe { &mut *self.wide.as_mut_ptr().add(slot) };
-        match cell.checked_add(weight) {
-            Some(sum) => *cell = sum,
-            None => self.spill(slot, i64::from(weight)),
-        }
     }
 }

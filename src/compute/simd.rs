@@ -9,7 +9,8 @@ use super::isa::Isa;
 
 /// Element of state columns: `f32` or `f64`.
 pub trait Real:
-    Copy
+    super::Zeroed
+    + Copy
     + Send
     + Sync
     + 'static
