@@ -3,6 +3,18 @@
 //! A model has four parts: parameters, state variables (columns), constants derived once for a time step, and the
 //! input buffers the engine fills. The engine calls a model once for a block of neurons, never for a single one.
 
+mod currents;
+mod dynamics;
+mod lif_psc_delta;
+mod lif_psc_exp;
+mod propagator;
+mod registry;
+
+pub use currents::Currents;
+pub use lif_psc_delta::LifPscDelta;
+pub use lif_psc_exp::LifPscExp;
+pub use registry::{Built, ModelInfo, ModelOption, find, registry};
+
 use crate::compute::Isa;
 use crate::compute::simd::Real;
 use crate::error::{Error, Result};
@@ -94,6 +106,25 @@ pub struct Receptor {
     pub unit: &'static str,
     /// Which weights come here by default.
     pub polarity: Polarity,
+}
+
+/// Index of the receptor that a projection names.
+///
+/// Where a model takes weights of either sign through a single receptor, both `excitatory` and `inhibitory` mean that
+/// one, so that a network keeps its description when the two coincide.
+///
+/// ```
+/// use tessera::neuron::{Polarity, Receptor, resolve_receptor};
+/// let merged = [Receptor { name: "synaptic", unit: "pA", polarity: Polarity::Signed }];
+/// assert_eq!(resolve_receptor(&merged, "inhibitory"), Some(0));
+/// assert_eq!(resolve_receptor(&merged, "nmda"), None);
+/// ```
+pub fn resolve_receptor(receptors: &[Receptor], name: &str) -> Option<usize> {
+    let merged = || {
+        let single = receptors.len() == 1 && receptors[0].polarity == Polarity::Signed;
+        (single && matches!(name, "excitatory" | "inhibitory")).then_some(0)
+    };
+    receptors.iter().position(|r| r.name == name).or_else(merged)
 }
 
 /// Parameter values of the neurons of one population or of a part of it.
