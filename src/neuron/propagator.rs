@@ -52,7 +52,7 @@ mod tests {
 
     /// Simpson's rule over `exp(-(dt - s) / tau_m) / c_m * current(s)`.
     fn integrated(tau_m: f64, c_m: f64, dt: f64, current: impl Fn(f64) -> f64) -> f64 {
-        let n = 2000;
+        let n = 20_000;
         let h = dt / f64::from(n);
         let f = |i: i32| {
             let s = h * f64::from(i);
