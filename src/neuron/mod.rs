@@ -3,6 +3,28 @@
 //! A model has four parts: parameters, state variables (columns), constants derived once for a time step, and the
 //! input buffers the engine fills. The engine calls a model once for a block of neurons, never for a single one.
 
+mod currents;
+mod dynamics;
+mod lif_euler;
+mod lif_psc_alpha;
+mod lif_psc_delta;
+mod lif_psc_exp;
+mod parrot;
+mod poisson;
+mod propagator;
+mod registry;
+mod spike_train;
+
+pub use currents::Currents;
+pub use lif_euler::LifEuler;
+pub use lif_psc_alpha::LifPscAlpha;
+pub use lif_psc_delta::LifPscDelta;
+pub use lif_psc_exp::LifPscExp;
+pub use parrot::Parrot;
+pub use poisson::Poisson;
+pub use registry::{Built, ModelInfo, ModelOption, find, registry};
+pub use spike_train::SpikeTrain;
+
 use crate::compute::Isa;
 use crate::compute::simd::Real;
 use crate::error::{Error, Result};
@@ -94,6 +116,25 @@ pub struct Receptor {
     pub unit: &'static str,
     /// Which weights come here by default.
     pub polarity: Polarity,
+}
+
+/// Index of the receptor that a projection names.
+///
+/// Where a model takes weights of either sign through a single receptor, both `excitatory` and `inhibitory` mean that
+/// one, so that a network keeps its description when the two coincide.
+///
+/// ```
+/// use tessera::neuron::{Polarity, Receptor, resolve_receptor};
+/// let merged = [Receptor { name: "synaptic", unit: "pA", polarity: Polarity::Signed }];
+/// assert_eq!(resolve_receptor(&merged, "inhibitory"), Some(0));
+/// assert_eq!(resolve_receptor(&merged, "nmda"), None);
+/// ```
+pub fn resolve_receptor(receptors: &[Receptor], name: &str) -> Option<usize> {
+    let merged = || {
+        let single = receptors.len() == 1 && receptors[0].polarity == Polarity::Signed;
+        (single && matches!(name, "excitatory" | "inhibitory")).then_some(0)
+    };
+    receptors.iter().position(|r| r.name == name).or_else(merged)
 }
 
 /// Parameter values of the neurons of one population or of a part of it.
