@@ -17,7 +17,8 @@ use std::path::Path;
 /// `run.json`).
 ///
 /// Populations come in the order of the network where the folder has a `run.json`, else in that of the file. SONATA
-/// files of other programs are read too; spikes that are not in order of time are put in order.
+/// files of other programs are read too, those of its first version as one population without a name; spikes that are
+/// not in order of time are put in order.
 ///
 /// # Errors
 /// There are no spikes, a file cannot be read, or its content is not what it should be.
@@ -98,20 +99,25 @@ fn read_sonata(path: &Path) -> Result<Vec<PopulationSpikes>> {
         .root_group()
         .group("spikes")
         .map_err(|_| Error::format(path, "there is no group `/spikes`; it is not a SONATA spike file"))?;
-    let mut populations = Vec::new();
-    for name in spikes.group_names().map_err(failed)? {
-        let [times, ids] = ["timestamps", "node_ids"].map(|data| file.dataset(&format!("spikes/{name}/{data}")));
-        let (times, ids) = (times.map_err(failed)?, ids.map_err(failed)?);
-        let size = ids.attr(SIZE_ATTRIBUTE).and_then(|a| a.read_numeric_as::<u64>()).unwrap_or_default();
-        let size = size.first().map_or(0, |&n| u32::try_from(n).unwrap_or(0));
-        let times: Vec<f64> = times.read_numeric_as().map_err(failed)?;
-        let ids: Vec<u64> = ids.read_numeric_as().map_err(failed)?;
-        let ids: Result<Vec<u32>, u64> = ids.into_iter().map(|id| u32::try_from(id).map_err(|_| id)).collect();
-        let ids =
-            ids.map_err(|id| Error::format(path, format!("population `{name}` has a spike of node {id}, above 2^32")))?;
-        populations.push(ordered(path, PopulationSpikes { name, size, times_ms: times, ids })?);
+    // The first files of the format had no populations: their spikes stand in the group itself.
+    if spikes.dataset_names().map_err(failed)?.iter().any(|name| name == "timestamps") {
+        return Ok(vec![read_group(path, &file, "", "spikes", "gids")?]);
     }
-    Ok(populations)
+    let names = spikes.group_names().map_err(failed)?;
+    names.iter().map(|name| read_group(path, &file, name, &format!("spikes/{name}"), "node_ids")).collect()
+}
+
+fn read_group(path: &Path, file: &H5File, name: &str, group: &str, ids: &str) -> Result<PopulationSpikes> {
+    let failed = |e| hdf5_error(path, "read", e);
+    let times = file.dataset(&format!("{group}/timestamps")).map_err(failed)?;
+    let ids = file.dataset(&format!("{group}/{ids}")).map_err(failed)?;
+    let size = ids.attr(SIZE_ATTRIBUTE).and_then(|a| a.read_numeric_as::<u64>()).unwrap_or_default();
+    let size = size.first().map_or(0, |&n| u32::try_from(n).unwrap_or(0));
+    let times_ms: Vec<f64> = times.read_numeric_as().map_err(failed)?;
+    let ids: Vec<u64> = ids.read_numeric_as().map_err(failed)?;
+    let too_large = |id| Error::format(path, format!("`/{group}` has a spike of node {id}; ids end below 2^32"));
+    let ids: Result<Vec<u32>> = ids.into_iter().map(|id| u32::try_from(id).map_err(|_| too_large(id))).collect();
+    ordered(path, PopulationSpikes { name: name.to_owned(), size, times_ms, ids: ids? })
 }
 
 /// Checks lengths and puts the spikes in order of time.
