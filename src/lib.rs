@@ -2,7 +2,7 @@
 
 #![deny(unsafe_code)]
 
-pub mod cli;
+//pub mod cli;
 pub mod compute;
 pub mod config;
 pub mod engine;

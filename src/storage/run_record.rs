@@ -3,7 +3,7 @@
 use super::{Machine, Named, OutputDir};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Name of the file.
 pub(super) const FILE: &str = "run.json";
@@ -57,11 +57,15 @@ pub struct RunSummary {
     pub spike_digest: String,
 }
 
-/// How the weights of a projection were stored, and what that cost in precision.
+/// How the weights onto a receptor were stored, and what that cost in precision.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StoredWeights {
-    /// Projection.
-    pub projection: String,
+    /// Population.
+    pub population: String,
+    /// Receptor.
+    pub receptor: String,
+    /// Unit of the weights.
+    pub unit: String,
     /// Bits a weight.
     pub bits: u32,
     /// Smallest difference between two weights, in the weight's unit; 0 for floating-point numbers.
@@ -84,6 +88,9 @@ pub struct RunRecord {
     pub machine: Machine,
     /// When it began, RFC 3339 in UTC.
     pub started: String,
+    /// The configuration file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
     /// The whole configuration, with every default filled in.
     pub config: serde_json::Value,
     /// Size of each population, in the order of the network.
