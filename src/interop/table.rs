@@ -108,10 +108,11 @@ fn take_apart(record: &str, separator: Separator, cells: &mut Vec<String>) -> bo
         cells[count].push_str(text);
         count += 1;
     };
-    let (skip, is_separator): (&[char], fn(char, Separator) -> bool) = match separator {
-        Separator::Character(_) => (&[' '], |c, s| s == Separator::Character(c)),
-        Separator::Space => (&[' ', '\t'], |c, _| c == ' ' || c == '\t'),
+    let is_separator = |c: char| match separator {
+        Separator::Character(own) => c == own,
+        Separator::Space => c == ' ' || c == '\t',
     };
+    let skip: &[char] = if separator == Separator::Space { &[' ', '\t'] } else { &[' '] };
     let mut rest = record.trim_start_matches(skip);
     loop {
         if let Some(quoted) = rest.strip_prefix('"') {
@@ -131,9 +132,9 @@ fn take_apart(record: &str, separator: Separator, cells: &mut Vec<String>) -> bo
             };
             cell_at(&text);
             // Anything between the closing quote and the separator has no meaning.
-            rest = &rest[rest.find(|c| is_separator(c, separator)).unwrap_or(rest.len())..];
+            rest = &rest[rest.find(is_separator).unwrap_or(rest.len())..];
         } else {
-            let end = rest.find(|c| is_separator(c, separator)).unwrap_or(rest.len());
+            let end = rest.find(is_separator).unwrap_or(rest.len());
             cell_at(rest[..end].trim());
             rest = &rest[end..];
         }

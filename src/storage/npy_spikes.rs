@@ -150,6 +150,13 @@ impl Recorder for NpySpikes {
     }
 }
 
+/// A run that ends by a panic keeps its records; what cannot be written then cannot be told either.
+impl Drop for NpySpikes {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -125,7 +125,9 @@ fn ordered(path: &Path, spikes: PopulationSpikes) -> Result<PopulationSpikes> {
     let PopulationSpikes { name, size, mut times_ms, mut ids } = spikes;
     if times_ms.len() != ids.len() {
         let (times, ids) = (times_ms.len(), ids.len());
-        let message = format!("population `{name}` has {times} times and {ids} ids; `tessera repair` may help");
+        let message = format!(
+            "population `{name}` has {times} times and {ids} ids; a run that was killed leaves such a file, which `storage::repair` mends"
+        );
         return Err(Error::format(path, message));
     }
     if !times_ms.is_sorted() {

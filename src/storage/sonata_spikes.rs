@@ -155,3 +155,10 @@ impl Recorder for SonataSpikes {
         open.stream.close()
     }
 }
+
+/// A run that ends by a panic keeps its records; what cannot be written then cannot be told either.
+impl Drop for SonataSpikes {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}

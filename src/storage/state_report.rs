@@ -204,3 +204,10 @@ impl Recorder for StateReport {
         open.recordings.into_iter().flat_map(|r| r.reports).try_for_each(|report| report.stream.close())
     }
 }
+
+/// A run that ends by a panic keeps its records; what cannot be written then cannot be told either.
+impl Drop for StateReport {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}
