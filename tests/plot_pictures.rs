@@ -9,7 +9,7 @@ use tessera::plot::{
 use tessera::rng::{Key, Purpose, unit};
 use tessera::storage::PopulationSpikes;
 
-const SIZES: [(u32, u32); 6] = [(600, 400), (1200, 800), (2400, 1600), (240, 160), (120, 120), (400, 900)];
+const SIZES: [(u32, u32); 6] = [(600, 400), (1200, 800), (2400, 1600), (240, 160), (160, 160), (400, 900)];
 
 /// Poisson spikes with a common oscillation; rates differ between neurons.
 fn population(name: &str, size: u32, rate_hz: f64, stop_ms: f64) -> PopulationSpikes {

@@ -9,6 +9,8 @@ use super::statistics::Window;
 /// A linear axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
+    /// No ticks below this, for axes that begin a little before their first meaningful value.
+    pub first_tick: f64,
     pub low: f64,
     pub high: f64,
     pub label: String,
@@ -26,7 +28,7 @@ impl Axis {
     pub(super) fn new(low: f64, high: f64, label: impl Into<String>) -> Self {
         let (low, high) = if low.is_finite() && high.is_finite() && low <= high { (low, high) } else { (0.0, 1.0) };
         let pad = if high > low { 0.0 } else { (low.abs() * 0.05).max(0.5) };
-        Self { low: low - pad, high: high + pad, label: label.into() }
+        Self { first_tick: f64::NEG_INFINITY, low: low - pad, high: high + pad, label: label.into() }
     }
 
     /// An axis from 0 to a little above `high`; to 1 if all is 0.
@@ -52,7 +54,7 @@ impl Axis {
             _ => (1.0, exponent + 1),
         };
         let step = factor * power_of_ten(exponent);
-        let first = (self.low / step - 1e-6).ceil();
+        let first = (self.low.max(self.first_tick) / step - 1e-6).ceil();
         let count = ((self.high / step + 1e-6).floor() - first).max(-1.0) + 1.0;
         let values: Vec<f64> = (0..count as usize).map(|i| (first + i as f64) * step).collect();
         let largest = values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
@@ -244,7 +246,7 @@ pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

@@ -17,14 +17,14 @@ pub struct Size {
 
 impl Size {
     /// Fewest pixels a side may have; less leaves no room for axes.
-    pub const LEAST: u32 = 120;
+    pub const LEAST: u32 = 160;
     /// Most pixels a side may have.
     pub const MOST: u32 = 16_384;
 
     /// A size in pixels.
     ///
     /// # Errors
-    /// If a side has fewer than 120 or more than 16,384 pixels.
+    /// If a side has fewer than 160 or more than 16,384 pixels.
     pub fn new(width: u32, height: u32) -> Result<Self> {
         for (key, pixels) in [("plot.width", width), ("plot.height", height)] {
             if !(Self::LEAST..=Self::MOST).contains(&pixels) {
@@ -163,7 +163,7 @@ mod tests {
     fn sizes_have_bounds() {
         assert_eq!(Size::new(600, 400).unwrap(), Size { width: 600, height: 400 });
         let message = Size::new(10, 400).unwrap_err().to_string();
-        assert_eq!(message, "plot.width: 10 pixels; allowed are 120 to 16384");
+        assert_eq!(message, "plot.width: 10 pixels; allowed are 160 to 16384");
         assert!(Size::new(600, 20_000).is_err());
     }
 }

@@ -54,27 +54,35 @@ impl Colour {
 /// A perceptually uniform colour map from dark violet over blue and green to yellow.
 ///
 /// Lightness in the Oklab space (Ottosson 2020, "A perceptual color space for image processing") rises in equal steps
-/// from 0.26 to 0.93 while the hue turns evenly; the chroma is what the sRGB gamut allows, up to 0.14.
+/// from 0.26 to 0.93 while the hue turns evenly. The chroma follows what the sRGB gamut allows, up to 0.14, but
+/// smoothed: where it bends suddenly, the eye sees a contour that is not in the data.
 #[derive(Debug, Clone)]
 pub(super) struct ColourMap([Colour; 256]);
 
 impl ColourMap {
     /// Computes the table.
     pub(super) fn new() -> Self {
+        const LAST: usize = 255;
+        // Half the width of the window that chroma is smoothed over.
+        const REACH: usize = 48;
+        let tone = |i: usize| {
+            let t = i as f64 / LAST as f64;
+            (0.26 + 0.67 * t, (312.0 - 206.0 * t).to_radians())
+        };
+        let limits: Vec<f64> = (0..=LAST)
+            .map(|i| {
+                let (lightness, hue) = tone(i);
+                most_chroma(lightness, hue, 0.14)
+            })
+            .collect();
+        let around = |i: usize| i.saturating_sub(REACH)..=(i + REACH).min(LAST);
+        let floor: Vec<f64> = (0..=LAST).map(|i| limits[around(i)].iter().copied().fold(1.0, f64::min)).collect();
         Self(std::array::from_fn(|i| {
-            let t = i as f64 / 255.0;
-            let lightness = 0.26 + 0.67 * t;
-            let hue = (312.0 - 206.0 * t).to_radians();
-            // The largest chroma within the gamut, found by halving the interval.
-            let (mut low, mut high) = (0.0, 0.14);
-            if !in_gamut(linear_srgb(lightness, high, hue)) {
-                for _ in 0..30 {
-                    let middle = (low + high) / 2.0;
-                    if in_gamut(linear_srgb(lightness, middle, hue)) { low = middle } else { high = middle }
-                }
-                high = low;
-            }
-            let [r, g, b] = linear_srgb(lightness, high, hue).map(encode);
+            // Each of these minima is over a window that holds `i`, so their mean is within the gamut too.
+            let window = &floor[around(i)];
+            let chroma = window.iter().sum::<f64>() / window.len() as f64;
+            let (lightness, hue) = tone(i);
+            let [r, g, b] = linear_srgb(lightness, chroma, hue).map(encode);
             Colour(r, g, b)
         }))
     }
@@ -83,6 +91,19 @@ impl ColourMap {
     pub(super) fn at(&self, t: f64) -> Colour {
         self.0[(t.clamp(0.0, 1.0) * 255.0).round() as usize]
     }
+}
+
+/// The largest chroma up to `most` within the sRGB gamut, found by halving the interval.
+fn most_chroma(lightness: f64, hue: f64, most: f64) -> f64 {
+    if in_gamut(linear_srgb(lightness, most, hue)) {
+        return most;
+    }
+    let (mut low, mut high) = (0.0, most);
+    for _ in 0..30 {
+        let middle = (low + high) / 2.0;
+        if in_gamut(linear_srgb(lightness, middle, hue)) { low = middle } else { high = middle }
+    }
+    low
 }
 
 /// Linear sRGB of a colour given by Oklab lightness, chroma and hue (radians).

@@ -48,7 +48,7 @@ impl<'a> Histograms<'a> {
         let (draft, area) = Sheet::new(self.size, &self.title, "one line");
         let room = area.height - axes::bottom_room(&draft) - draft.small() * 1.6;
         let shown = self.populations.len().min(((room / (20.0 * draft.unit)) as usize).max(1));
-        let mut subtitle = "neurons per bin, each row to its own height; line: mean".to_owned();
+        let mut subtitle = "neurons per bin, each row to its own height; black line: mean".to_owned();
         if shown < self.populations.len() {
             subtitle = format!("{subtitle}; first {shown} of {} populations", self.populations.len());
         }
@@ -68,8 +68,17 @@ impl<'a> Histograms<'a> {
         let top = sheet.small() * 0.6;
         let body = area.inset(left, top, 8.0 * sheet.unit, axes::bottom_room(&sheet));
         let width = (body.width - gap) / 2.0;
-        let first = Area { width, ..body };
-        let second = Area { x: body.x + width + gap, width, ..body };
+        let room = values_room(&sheet);
+        // Narrow columns have no room for the values of the means.
+        let values = width > 2.6 * room;
+        let narrowed = if values { width - room } else { width };
+        let first = Area { width: narrowed, ..body };
+        let second = Area { x: body.x + width + gap, width: narrowed, ..body };
+        if values && !populations.is_empty() {
+            for column in [first, second] {
+                sheet.label(column.x + width, column.y + sheet.small() * 0.2, Anchor::End, "mean");
+            }
+        }
         if populations.is_empty() {
             sheet.notice(body, "no populations");
         } else {
@@ -77,8 +86,16 @@ impl<'a> Histograms<'a> {
         }
         // Rates are whole numbers of spikes over the duration: bins hold equally many of them, or combs appear.
         let quantum = 1.0 / (window.length() * 1e-3);
-        draw_column(&mut sheet, first, &rates, Some(quantum), "firing rate (Hz)", "no neurons");
-        draw_column(&mut sheet, second, &cvs, None, "CV of interspike intervals", "no neuron with three spikes");
+        draw_column(&mut sheet, first, &rates, Some(quantum), "firing rate (Hz)", "no neurons", values);
+        draw_column(
+            &mut sheet,
+            second,
+            &cvs,
+            None,
+            "CV of interspike intervals",
+            "no neuron with three spikes",
+            values,
+        );
         sheet.picture
     }
 
@@ -115,12 +132,22 @@ fn binning(high: f64, quantum: Option<f64>, wanted: f64) -> (f64, usize) {
     (width, (high / width + 1e-9).floor() as usize + 1)
 }
 
-fn draw_column(sheet: &mut Sheet, column: Area, samples: &[Sample], quantum: Option<f64>, label: &str, none: &str) {
+fn draw_column(
+    sheet: &mut Sheet,
+    column: Area,
+    samples: &[Sample],
+    quantum: Option<f64>,
+    label: &str,
+    none: &str,
+    values: bool,
+) {
     let high = samples.iter().flat_map(|s| &s.values).copied().fold(0.0, f64::max);
     let (width, bins) = binning(high, quantum, (column.width / (7.0 * sheet.unit)).clamp(12.0, 60.0));
     // Whole spikes per bin: the bin of n spikes lies around n, not to the right of it.
     let low = quantum.map_or(0.0, |q| -q / 2.0);
-    let axis = Axis::new(low.max(-width), (low + width * bins as f64).max(if high > 0.0 { 0.0 } else { 1.0 }), label);
+    let mut axis =
+        Axis::new(low.max(-width), (low + width * bins as f64).max(if high > 0.0 { 0.0 } else { 1.0 }), label);
+    axis.first_tick = 0.0;
     for (i, (sample, row)) in samples.iter().zip(rows(sheet, column, samples.len())).enumerate() {
         let mut counts = vec![0u32; bins];
         for v in &sample.values {
@@ -139,7 +166,7 @@ fn draw_column(sheet: &mut Sheet, column: Area, samples: &[Sample], quantum: Opt
         let frame = Frame::new(row, &axis, &Axis::new(0.0, f64::from(most.max(1)), ""));
         outline(sheet, frame, &counts, low, width, colour::category(i));
         if let Some(mean) = sample.mean {
-            mark_mean(sheet, frame, row, mean);
+            mark_mean(sheet, frame, row, mean, values);
         }
     }
     axes::draw_horizontal(sheet, column.snapped(), &axis, true);
@@ -159,18 +186,19 @@ fn outline(sheet: &mut Sheet, frame: Frame, counts: &[u32], low: f64, width: f64
     sheet.picture.line(points, stroke, colour);
 }
 
-/// A line at the mean, its value in the corner of the row that is farther from it.
-fn mark_mean(sheet: &mut Sheet, frame: Frame, row: Area, mean: f64) {
-    let (at, size) = (frame.across(mean), sheet.small());
+/// A line at the mean, and its value to the right of the row if wanted.
+fn mark_mean(sheet: &mut Sheet, frame: Frame, row: Area, mean: f64, value: bool) {
     let width = (1.6 * sheet.unit).max(1.0);
-    sheet.picture.rect(at - width / 2.0, row.y, width, row.height, INK);
-    let text = format!("mean {}", axes::brief(mean));
-    let (x, anchor) = if at < row.x + row.width * 0.6 {
-        (row.right(), Anchor::End)
-    } else {
-        (row.x + 4.0 * sheet.unit, Anchor::Start)
-    };
-    sheet.text(x, row.y + size * 0.95, size, Weight::Regular, anchor, SOFT_INK, &text);
+    sheet.picture.rect(frame.across(mean) - width / 2.0, row.y, width, row.height, INK);
+    if value {
+        let middle = row.y + row.height / 2.0 + sheet.small() * 0.36;
+        sheet.label(row.right() + values_room(sheet), middle, Anchor::End, &axes::brief(mean));
+    }
+}
+
+/// Room for the mean values beside a column.
+fn values_room(sheet: &Sheet) -> f64 {
+    font::width("00.00", sheet.small(), Weight::Regular) + 4.0 * sheet.unit
 }
 
 #[cfg(test)]

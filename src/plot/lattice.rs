@@ -121,7 +121,8 @@ pub struct LatticeMap<'a> {
 struct Panel {
     z: std::ops::Range<u32>,
     w: u32,
-    name: String,
+    /// Its name, and a shorter one for narrow panels.
+    names: [String; 2],
 }
 
 impl<'a> LatticeMap<'a> {
@@ -158,36 +159,21 @@ impl<'a> LatticeMap<'a> {
         let (mut sheet, area) = Sheet::new(self.size, &self.title, &subtitle);
         let highest = rates.iter().flatten().flatten().copied().fold(0.0, f64::max);
         let map = ColourMap::new();
-        let columns = self.columns(&sheet, map_area(&sheet, area), panels.len());
-        let grid = map_area(&sheet, area);
-        let rows = panels.len().div_ceil(columns);
-        let (across, down) = (grid.width / columns as f64, grid.height / rows as f64);
-        let mut right = grid.x;
-        let mut bounds: Option<(f64, f64)> = None;
+        let grid = self.grid(&sheet, map_area(&sheet, area), panels.len());
         for (i, (panel, rates)) in panels.iter().zip(&rates).enumerate() {
-            let slot = Area {
-                x: grid.x + across * (i % columns) as f64,
-                y: grid.y + down * (i / columns) as f64,
-                width: across,
-                height: down,
-            };
-            let area = self.draw_panel(
-                &mut sheet,
-                slot,
-                panel,
-                rates,
-                highest,
-                &map,
-                i % columns == 0,
-                i / columns + 1 == rows,
-            );
-            right = right.max(area.right());
-            let (top, bottom) = bounds.unwrap_or((area.y, area.bottom()));
-            bounds = Some((top.min(area.y), bottom.max(area.bottom())));
+            let area = grid.place(i % grid.columns, i / grid.columns);
+            let room = if grid.columns == 1 { f64::INFINITY } else { grid.width + grid.gap * 0.6 };
+            self.draw_panel(&mut sheet, area, (grid.top, room), panel, rates, highest, &map);
+            // The first and last cell along y beside the leftmost panels, along x below the lowest ones.
+            if i % grid.columns == 0 {
+                label_y(&mut sheet, area, ny);
+            }
+            if i + grid.columns >= panels.len() {
+                label_x(&mut sheet, area, nx);
+            }
         }
-        if let Some((top, bottom)) = bounds {
-            draw_scale(&mut sheet, right + 18.0 * draft.unit, top, bottom, highest, &map);
-        }
+        let (first, last) = (grid.place(0, 0), grid.place(grid.columns - 1, grid.rows - 1));
+        draw_scale(&mut sheet, last.right() + 18.0 * draft.unit, first.y, last.bottom(), highest, &map);
         sheet.picture
     }
 
@@ -196,9 +182,12 @@ impl<'a> LatticeMap<'a> {
         let mut panels = Vec::new();
         for w in 0..nw {
             match self.slices {
-                Slices::MeanOverZ => panels.push(Panel { z: 0..nz, w, name: format!("w = {w}") }),
+                Slices::MeanOverZ => {
+                    panels.push(Panel { z: 0..nz, w, names: [format!("w = {w}"), format!("w{w}")] });
+                }
                 Slices::EachZ => {
-                    panels.extend((0..nz).map(|z| Panel { z: z..z + 1, w, name: format!("z = {z}, w = {w}") }));
+                    let names = |z| [format!("z = {z}, w = {w}"), format!("z{z} w{w}")];
+                    panels.extend((0..nz).map(|z| Panel { z: z..z + 1, w, names: names(z) }));
                 }
             }
         }
@@ -212,116 +201,134 @@ impl<'a> LatticeMap<'a> {
         (0..ny).rev().flat_map(row).collect()
     }
 
-    /// The number of columns that makes the panels largest; one for each z where that is what columns mean.
-    fn columns(&self, sheet: &Sheet, grid: Area, panels: usize) -> usize {
-        let [nx, ny, nz, _] = self.activity.shape;
-        let side = |columns: usize| {
-            let rows = panels.div_ceil(columns);
-            let slot = Area { x: 0.0, y: 0.0, width: grid.width / columns as f64, height: grid.height / rows as f64 };
-            let inner = inner(sheet, slot, true, true);
-            (inner.width / f64::from(nx)).min(inner.height / f64::from(ny))
-        };
-        if self.slices == Slices::EachZ
-            && (nz as usize) <= panels
-            && side(nz as usize) * f64::from(nx.max(ny)) > 20.0 * sheet.unit
-        {
-            return nz as usize;
+    /// The number of columns that makes the panels largest; one for each z where that is what columns mean and the
+    /// panels do not become tiny.
+    fn grid(&self, sheet: &Sheet, area: Area, panels: usize) -> Grid {
+        let nz = self.activity.shape[2] as usize;
+        if self.slices == Slices::EachZ && nz <= panels {
+            let grid = self.grid_of(sheet, area, panels, nz);
+            if grid.width.max(grid.height) > 24.0 * sheet.unit {
+                return grid;
+            }
         }
-        // The first of equals: fewer columns.
-        (1..=panels)
-            .fold((1, f64::NEG_INFINITY), |best, c| if side(c) > best.1 * 1.000_001 { (c, side(c)) } else { best })
-            .0
+        let mut best = self.grid_of(sheet, area, panels, 1);
+        for columns in 2..=panels {
+            let grid = self.grid_of(sheet, area, panels, columns);
+            // The first of equals: fewer columns.
+            if grid.scale > best.scale * 1.000_001 {
+                best = grid;
+            }
+        }
+        best
+    }
+
+    fn grid_of(&self, sheet: &Sheet, area: Area, panels: usize, columns: usize) -> Grid {
+        let [nx, ny, ..] = self.activity.shape;
+        let size = sheet.small();
+        let rows = panels.div_ceil(columns);
+        // Names and numbers go when they would take more room than the panels.
+        let tight = area.height / rows as f64 <= size * 4.0;
+        let (top, gap) = if tight { (size * 0.4, size * 0.4) } else { (size * 1.7, size * 0.9) };
+        let digits = font::width(&(ny - 1).to_string(), size, Weight::Regular);
+        let area = area.inset(digits + size, 0.0, size * 0.3, size * 1.6);
+        let across = (area.width - gap * (columns - 1) as f64) / columns as f64;
+        let down = area.height / rows as f64 - top;
+        let scale = (across / f64::from(nx)).min(down / f64::from(ny)).max(0.0);
+        // Cells of whole pixels are evenly wide; that is worth more than the last few pixels of a panel.
+        let side = if scale >= 4.0 { scale.floor() } else { scale };
+        let length = |cells: u32| (side * f64::from(cells)).max(2.0);
+        let origin = (area.x, area.y);
+        Grid { columns, rows, scale, width: length(nx), height: length(ny), gap, top, origin }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call, from the loop over panels")]
     fn draw_panel(
         &self,
         sheet: &mut Sheet,
-        slot: Area,
+        area: Area,
+        (top, room): (f64, f64),
         panel: &Panel,
         rates: &[Option<f64>],
         highest: f64,
         map: &ColourMap,
-        first: bool,
-        last: bool,
-    ) -> Area {
-        let [nx, ny, ..] = self.activity.shape;
-        let inner = inner(sheet, slot, true, true);
-        let scale = (inner.width / f64::from(nx)).min(inner.height / f64::from(ny));
-        let (width, height) = ((f64::from(nx) * scale).max(2.0), (f64::from(ny) * scale).max(2.0));
-        let area = Area { x: inner.x, y: inner.y, width, height }.snapped();
+    ) {
         let scaled = |rate: f64| if highest > 0.0 { rate / highest } else { 0.0 };
         let cells: Vec<Colour> = rates.iter().map(|r| r.map_or(ABSENT, |r| map.at(scaled(r)))).collect();
         let hair = sheet.hair();
         sheet.picture.rect(area.x - hair, area.y - hair, area.width + 2.0 * hair, area.height + 2.0 * hair, SPINE);
         let Area { x, y, width, height } = area;
-        sheet.picture.shapes.push(Shape::Cells { x, y, width, height, columns: nx as usize, cells });
+        let columns = self.activity.shape[0] as usize;
+        sheet.picture.shapes.push(Shape::Cells { x, y, width, height, columns, cells });
         let size = sheet.small();
-        if inner.height > size * 1.5 {
-            let name = font::shortened(&panel.name, slot.width * 0.98, size, Weight::SemiBold);
-            sheet.bold(area.x, area.y - size * 0.45, size, Anchor::Start, INK, &name);
+        let fits = |name: &&String| font::width(name, size, Weight::SemiBold) <= room;
+        if let (true, Some(name)) = (top > size, panel.names.iter().find(fits)) {
+            sheet.bold(x, y - size * 0.45, size, Anchor::Start, INK, name);
         }
-        // First and last cell along x below the lowest panels, along y beside the leftmost ones.
-        if last {
-            let below = area.bottom() + size * 1.15;
-            ends(
-                sheet,
-                nx,
-                area.width,
-                |sheet, share, anchor, text| {
-                    sheet.label(area.x + area.width * share, below, anchor, text);
-                },
-                "x",
-            );
-        }
-        if first {
-            let left = area.x - size * 0.5;
-            sheet.label(left, area.bottom(), Anchor::End, "0");
-            if ny > 1 && area.height > size * 2.2 {
-                sheet.label(left, area.y + size * 0.75, Anchor::End, &(ny - 1).to_string());
-            }
-            if area.height > size * 3.6 {
-                sheet.text(
-                    left,
-                    area.y + area.height / 2.0 + size * 0.36,
-                    size,
-                    Weight::Regular,
-                    Anchor::End,
-                    INK,
-                    "y",
-                );
-            }
-        }
-        area
     }
 }
 
-/// Labels at both ends of an axis of `cells` cells and its name between them.
-fn ends(sheet: &mut Sheet, cells: u32, length: f64, mut put: impl FnMut(&mut Sheet, f64, Anchor, &str), name: &str) {
-    let size = sheet.small();
-    let last = (cells - 1).to_string();
-    put(sheet, 0.0, Anchor::Start, "0");
-    let taken = font::width(&last, size, Weight::Regular) + size;
-    if cells > 1 && length > taken + size {
-        put(sheet, 1.0, Anchor::End, &last);
+/// Where the panels lie: all of one size, left-aligned.
+struct Grid {
+    columns: usize,
+    rows: usize,
+    /// Pixels a cell could have.
+    scale: f64,
+    width: f64,
+    height: f64,
+    gap: f64,
+    /// Room above each panel, for its name.
+    top: f64,
+    origin: (f64, f64),
+}
+
+impl Grid {
+    fn place(&self, column: usize, row: usize) -> Area {
+        let (x, y) = self.origin;
+        Area {
+            x: x + (self.width + self.gap) * column as f64,
+            y: y + self.top + (self.height + self.top) * row as f64,
+            width: self.width,
+            height: self.height,
+        }
+        .snapped()
     }
-    if length > 2.0 * taken + 2.0 * size {
-        put(sheet, 0.5, Anchor::Middle, name);
+}
+
+fn label_y(sheet: &mut Sheet, area: Area, cells: u32) {
+    let size = sheet.small();
+    let left = area.x - size * 0.5;
+    if area.height < size {
+        return;
+    }
+    sheet.label(left, area.bottom(), Anchor::End, "0");
+    if cells > 1 && area.height > size * 2.2 {
+        sheet.label(left, area.y + size * 0.75, Anchor::End, &(cells - 1).to_string());
+    }
+    if area.height > size * 3.6 {
+        sheet.text(left, area.y + area.height / 2.0 + size * 0.36, size, Weight::Regular, Anchor::End, INK, "y");
+    }
+}
+
+fn label_x(sheet: &mut Sheet, area: Area, cells: u32) {
+    let size = sheet.small();
+    let below = area.bottom() + size * 1.2;
+    if area.width < size {
+        return;
+    }
+    sheet.label(area.x, below, Anchor::Start, "0");
+    let last = (cells - 1).to_string();
+    let taken = font::width(&last, size, Weight::Regular) + size;
+    if cells > 1 && area.width > taken + size {
+        sheet.label(area.right(), below, Anchor::End, &last);
+    }
+    if area.width > 2.0 * taken + 2.0 * size {
+        sheet.text(area.x + area.width / 2.0, below, size, Weight::Regular, Anchor::Middle, INK, "x");
     }
 }
 
 /// The area for panels: what the colour scale on the right leaves.
 fn map_area(sheet: &Sheet, area: Area) -> Area {
     area.inset(0.0, 0.0, 92.0 * sheet.unit, 0.0)
-}
-
-/// The area of the cells within the slot of a panel: less name and labels.
-fn inner(sheet: &Sheet, slot: Area, left: bool, bottom: bool) -> Area {
-    let size = sheet.small();
-    let small = slot.height < size * 5.0;
-    let left = if left && !small { size * 2.6 } else { size * 0.6 };
-    let top = if small { size * 0.4 } else { size * 1.6 };
-    slot.inset(left, top, size * 0.6, if bottom && !small { size * 1.9 } else { size * 0.4 })
 }
 
 /// The colour scale with round values, Hz.

@@ -48,7 +48,8 @@ impl<'a> Raster<'a> {
             self.populations.iter().map(|p| p.times_ms.iter().filter(|t| window.contains(**t)).count()).sum();
 
         // The subtitle says how many neurons are drawn, which is known only once the room below it is: lay out twice.
-        let counts = format!("{} neurons, {} spikes", axes::grouped(neurons), axes::grouped(spikes as u64));
+        let counted = |n: u64, what| format!("{} {what}{}", axes::grouped(n), if n == 1 { "" } else { "s" });
+        let counts = format!("{}, {}", counted(neurons, "neuron"), counted(spikes as u64, "spike"));
         let (draft, area) =
             Sheet::new(self.size, &self.title, &format!("{counts}; shown: 1 of 10000 to 10000 neurons"));
         let shares: Vec<u32> =
@@ -108,7 +109,7 @@ impl<'a> Raster<'a> {
     }
 
     fn draw_bands(&self, sheet: &mut Sheet, bands: &[Band], frame: Frame, window: Window, factor: f64) {
-        let width = (1.3 * sheet.unit).max(1.0);
+        let width = (1.5 * sheet.unit).max(1.2);
         for (i, (population, band)) in self.populations.iter().zip(bands).enumerate() {
             let n = statistics::neurons(population);
             if n == 0 {
@@ -116,7 +117,7 @@ impl<'a> Raster<'a> {
             }
             let rows = n.div_ceil(band.share);
             let pitch = band.area.height / f64::from(rows);
-            let height = (pitch * 0.8).clamp((1.2 * sheet.unit).max(1.0), 9.0 * sheet.unit).min(band.area.height);
+            let height = (pitch * 0.8).clamp((1.7 * sheet.unit).max(1.5), 9.0 * sheet.unit).min(band.area.height);
             // Spikes of one row nearer to each other than this cannot be told apart.
             let resolution = width / 3.0;
             let mut last = vec![f64::NEG_INFINITY; rows as usize];
@@ -172,16 +173,16 @@ impl<'a> Raster<'a> {
         let size = sheet.small();
         let left = plot.right() + 12.0 * sheet.unit;
         let longest = room - 12.0 * sheet.unit - font::width("00.0 Hz", size, Weight::Regular) - 6.0 * sheet.unit;
-        let mut free = f64::NEG_INFINITY;
+        // Of bands lower than a line of text only the bars are drawn: values would cover the bars around them.
+        let values = bands.iter().all(|b| b.area.height >= size);
         for (i, (mean, band)) in means.iter().zip(bands).enumerate() {
             let length = if largest > 0.0 { mean / largest * longest } else { 0.0 };
             let thickness = (band.area.height * 0.6).min(14.0 * sheet.unit);
             let middle = band.area.y + band.area.height / 2.0;
             sheet.picture.rect(left, middle - thickness / 2.0, length, thickness, colour::category(i));
-            if middle - size * 0.55 < free {
+            if !values {
                 continue;
             }
-            free = middle + size * 0.55;
             let text = format!("{} Hz", axes::brief(*mean));
             let x = left + length + 5.0 * sheet.unit;
             sheet.text(x, middle + size * 0.36, size, Weight::Regular, Anchor::Start, SOFT_INK, &text);
@@ -207,7 +208,7 @@ fn bands(sheet: &Sheet, plot: Area, sizes: &[u32], spikes: usize) -> Vec<Band> {
     let heights = proportional(sizes, height, least);
 
     // Rows closer than this run into each other; so do spikes that fill more of the plot than this.
-    let pitch = 0.9 * sheet.unit;
+    let pitch = 0.5 * sheet.unit;
     let most_spikes = plot.width * plot.height / (sheet.unit * sheet.unit) * 0.12;
     let by_spikes = (spikes as f64 / most_spikes).ceil().max(1.0) as u32;
     let neurons: u64 = sizes.iter().map(|n| u64::from(*n)).sum();

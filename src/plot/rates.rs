@@ -15,7 +15,7 @@ pub struct Rates<'a> {
     pub populations: &'a [PopulationSpikes],
     /// The stretch of time shown; [`Window::of`] the spikes if None.
     pub window: Option<Window>,
-    /// Width of the bins, ms; if None, a round width that gives at most 200 bins, 1 ms at least.
+    /// Width of the bins, ms; if None, a round width that gives at most 150 bins, 1 ms at least.
     pub bin_ms: Option<f64>,
     /// Size of the picture.
     pub size: Size,
@@ -47,7 +47,7 @@ impl<'a> Rates<'a> {
                 ));
             }
         }
-        let bin = self.bin_ms.unwrap_or_else(|| fitting_bin(window, 200.0));
+        let bin = self.bin_ms.unwrap_or_else(|| fitting_bin(window, 150.0));
         let subtitle = format!("mean over the neurons of each population, bins of {} ms", axes::brief(bin));
         let (mut sheet, area) = Sheet::new(self.size, &self.title, &subtitle);
         let entries: Vec<Entry> = self
@@ -97,7 +97,7 @@ pub(super) fn draw_panel(
     bin: Option<f64>,
     label: &str,
 ) {
-    let bin = bin.unwrap_or_else(|| fitting_bin(window, (plot.width / (4.0 * sheet.unit)).clamp(10.0, 200.0)));
+    let bin = bin.unwrap_or_else(|| fitting_bin(window, (plot.width / (4.0 * sheet.unit)).clamp(10.0, 150.0)));
     let rates = all_rates(populations, window, bin);
     let (time, factor) = Axis::time(window);
     let vertical = rate_axis(&rates, label);

@@ -55,11 +55,12 @@ impl<'a> Scaling<'a> {
             }
         }
         let gap = 20.0 * sheet.unit;
-        let panels = if phases.is_empty() { 2 } else { 3 };
-        // Side by side in wide pictures, one above the other in tall ones.
+        // Side by side in wide pictures, one above the other in tall ones; small ones have room for fewer.
         let beside = area.width > area.height * 1.1;
+        let fit = if beside { area.width / (150.0 * sheet.unit) } else { area.height / (120.0 * sheet.unit) };
+        let panels = if phases.is_empty() { 2 } else { 3 }.min(fit as usize).max(1);
         let slot = |i: usize| {
-            let share = |length: f64| (length - gap * f64::from(panels - 1)) / f64::from(panels);
+            let share = |length: f64| (length - gap * (panels - 1) as f64) / panels as f64;
             if beside {
                 let width = share(area.width);
                 Area { x: area.x + (width + gap) * i as f64, width, ..area }
@@ -73,8 +74,10 @@ impl<'a> Scaling<'a> {
             return Ok(sheet.picture);
         }
         draw_curve(&mut sheet, slot(0), &points, Curve::SpeedUp);
-        draw_curve(&mut sheet, slot(1), &points, Curve::Efficiency);
-        if !phases.is_empty() {
+        if panels > 1 {
+            draw_curve(&mut sheet, slot(1), &points, Curve::Efficiency);
+        }
+        if panels > 2 {
             draw_phases(&mut sheet, slot(2), &points, &phases);
         }
         Ok(sheet.picture)

@@ -164,9 +164,9 @@ impl Sheet {
     }
 
     /// Writes a legend in rows at the top of an area and returns the rest: it can never cover data. What does not fit
-    /// into a third of the height is counted instead.
+    /// into a third of the height is counted instead; tiny pictures have no legend.
     pub(super) fn legend(&mut self, area: Area, entries: &[Entry]) -> Area {
-        if entries.is_empty() || area.height < 6.0 * self.small() {
+        if entries.is_empty() || area.height < 6.0 * self.small() || area.width < 130.0 * self.unit {
             return area;
         }
         let size = self.small();

@@ -70,8 +70,17 @@ impl<'a> Traces<'a> {
         let (time, factor) = Axis::time(window);
 
         let marks = self.traces.iter().any(|t| t.spikes_ms.iter().any(|s| window.contains(*s)));
-        let subtitle = if marks { "ticks above the traces: spikes" } else { "" };
-        let (mut sheet, area) = Sheet::new(self.size, &self.title, subtitle);
+        let mut notes = Vec::new();
+        if marks {
+            notes.push("ticks above the traces: spikes".to_owned());
+        }
+        let (draft, area) = Sheet::new(self.size, &self.title, "one line");
+        let room = area.height * 0.8 - axes::bottom_room(&draft);
+        let shown = panels.len().min(((room / (50.0 * draft.unit)) as usize).max(1));
+        if shown < panels.len() {
+            notes.push(format!("first {shown} of {} variables", panels.len()));
+        }
+        let (mut sheet, area) = Sheet::new(self.size, &self.title, &notes.join("; "));
         let entries: Vec<Entry> = names
             .iter()
             .enumerate()
@@ -85,7 +94,6 @@ impl<'a> Traces<'a> {
 
         let gap = 14.0 * sheet.unit;
         let room = (area.height - axes::bottom_room(&sheet)).max(1.0);
-        let shown = panels.len().min(((room / (36.0 * sheet.unit)) as usize).max(1));
         let height = (room - gap * shown.saturating_sub(1) as f64) / shown.max(1) as f64;
         let verticals: Vec<Axis> = panels[..shown].iter().map(|p| self.value_axis(*p, window)).collect();
         let left = verticals.iter().map(|a| axes::left_room(&sheet, a, height)).fold(0.0, f64::max);
@@ -105,6 +113,9 @@ impl<'a> Traces<'a> {
             let strip = row * marked as f64;
             let values = plot.inset(0.0, strip, 0.0, 0.0);
             let frame = axes::draw(&mut sheet, values, &time, vertical, p + 1 == shown);
+            if !traces.iter().any(|t| samples(t, window).any(|(_, v)| v.is_finite())) {
+                sheet.notice(values, "no samples in this window");
+            }
             let mut mark = 0;
             for trace in traces {
                 let i = names.iter().position(|n| *n == trace.name).unwrap_or(0);
@@ -121,10 +132,6 @@ impl<'a> Traces<'a> {
                     mark += 1;
                 }
             }
-        }
-        if shown < panels.len() {
-            let text = format!("{} more variables have no room at this size", panels.len() - shown);
-            sheet.notice(Area { y: area.bottom() - sheet.small(), height: sheet.small(), ..area }, &text);
         }
         Ok(sheet.picture)
     }
@@ -191,7 +198,7 @@ fn pieces(trace: &Trace, window: Window, frame: Frame, factor: f64) -> Vec<Vec<(
     // A sample between two gaps is drawn as a short dash, or it would vanish.
     for piece in &mut pieces {
         if let [(x, y)] = piece[..] {
-            *piece = vec![(x - 1.0, y), (x + 1.0, y)];
+            *piece = vec![(x - 1.5, y), (x + 1.5, y)];
         }
     }
     pieces
