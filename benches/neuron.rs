@@ -11,11 +11,33 @@ use tessera::neuron::{Block, NeuronModel, ParamColumn, ParamTable, Prepare, Step
 
 const NEURONS: usize = 16_384;
 
+/// A column that starts on a cache line, as those of the engine do.
+struct Column<T> {
+    values: Vec<T>,
+    skip: usize,
+}
+
+impl<T: Copy> Column<T> {
+    fn new(value: T) -> Self {
+        let values = vec![value; NEURONS + 64 / size_of::<T>()];
+        let skip = values.as_ptr().align_offset(64);
+        Self { values, skip }
+    }
+
+    fn get(&self) -> &[T] {
+        &self.values[self.skip..][..NEURONS]
+    }
+
+    fn get_mut(&mut self) -> &mut [T] {
+        &mut self.values[self.skip..][..NEURONS]
+    }
+}
+
 struct State<T> {
     stepper: Box<dyn Stepper<T>>,
-    columns: Vec<Vec<T>>,
-    inputs: Vec<Vec<T>>,
-    refractory: Vec<u16>,
+    columns: Vec<Column<T>>,
+    inputs: Vec<Column<T>>,
+    refractory: Column<u16>,
     spikes: Vec<u32>,
     step: u64,
 }
@@ -28,20 +50,20 @@ impl<T: Real> State<T> {
         make: fn(&dyn NeuronModel, &Prepare<'_>) -> Box<dyn Stepper<T>>,
     ) -> Self {
         let prepare = Prepare { dt: 0.1, seed: 1, population: "bench", params, first: 0, len: NEURONS, isa };
-        let initial = |v| vec![T::of(model.initial(v, &params.row(0))); NEURONS];
+        let initial = |v| Column::new(T::of(model.initial(v, &params.row(0))));
         Self {
             stepper: make(model, &prepare),
             columns: (0..model.variables().len()).map(initial).collect(),
-            inputs: model.receptors(params).iter().map(|_| vec![T::ZERO; NEURONS]).collect(),
-            refractory: vec![0; NEURONS],
+            inputs: model.receptors(params).iter().map(|_| Column::new(T::ZERO)).collect(),
+            refractory: Column::new(0),
             spikes: vec![0; NEURONS / 32],
             step: 0,
         }
     }
 
     fn step(&mut self) {
-        let inputs: Vec<&[T]> = self.inputs.iter().map(Vec::as_slice).collect();
-        let mut columns: Vec<&mut [T]> = self.columns.iter_mut().map(Vec::as_mut_slice).collect();
+        let inputs: Vec<&[T]> = self.inputs.iter().map(Column::get).collect();
+        let mut columns: Vec<&mut [T]> = self.columns.iter_mut().map(Column::get_mut).collect();
         self.stepper.step(&mut Block {
             step: self.step,
             offset: 0,
@@ -49,7 +71,7 @@ impl<T: Real> State<T> {
             inputs: &inputs,
             current: None,
             columns: &mut columns,
-            refractory: &mut self.refractory,
+            refractory: self.refractory.get_mut(),
             spikes: &mut self.spikes,
         });
         self.step += 1;

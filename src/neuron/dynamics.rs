@@ -205,9 +205,14 @@ impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usi
     }
 }
 
-/// Where the constants of a vector come from.
+/// Where the constants come from.
 trait Fetch<S, const C: usize> {
-    fn vectors(&self, unit: usize, lane: usize) -> [S; C];
+    /// What the vectors of one unit are made of.
+    type Unit<'u>: Copy
+    where
+        Self: 'u;
+    fn unit(&self, unit: usize) -> Self::Unit<'_>;
+    fn vectors(unit: Self::Unit<'_>, lane: usize) -> [S; C];
     fn refractory(&self, unit: usize, neuron: usize) -> u16;
 }
 
@@ -217,9 +222,17 @@ struct Shared<S, const C: usize> {
 }
 
 impl<S: Copy, const C: usize> Fetch<S, C> for Shared<S, C> {
+    type Unit<'u>
+        = [S; C]
+    where
+        S: 'u;
     #[inline(always)]
-    fn vectors(&self, _unit: usize, _lane: usize) -> [S; C] {
+    fn unit(&self, _unit: usize) -> [S; C] {
         self.vectors
+    }
+    #[inline(always)]
+    fn vectors(unit: [S; C], _lane: usize) -> [S; C] {
+        unit
     }
     #[inline(always)]
     fn refractory(&self, _unit: usize, _neuron: usize) -> u16 {
@@ -234,11 +247,19 @@ struct PerNeuron<'a, T, const C: usize> {
 }
 
 impl<T: Real, S: Lanes<Elem = T>, const C: usize> Fetch<S, C> for PerNeuron<'_, T, C> {
+    type Unit<'u>
+        = [&'u [T; UNIT]; C]
+    where
+        Self: 'u;
     #[inline(always)]
-    fn vectors(&self, unit: usize, lane: usize) -> [S; C] {
+    fn unit(&self, unit: usize) -> [&[T; UNIT]; C] {
+        self.columns.each_ref().map(|column| column.unit(self.first + unit))
+    }
+    #[inline(always)]
+    fn vectors(unit: [&[T; UNIT]; C], lane: usize) -> [S; C] {
         let mut vectors = [S::splat(T::ZERO); C];
-        for (vector, column) in vectors.iter_mut().zip(self.columns) {
-            *vector = S::load(&column.unit(self.first + unit)[lane..]);
+        for (vector, column) in vectors.iter_mut().zip(unit) {
+            *vector = S::load(&column[lane..]);
         }
         vectors
     }
@@ -251,8 +272,11 @@ impl<T: Real, S: Lanes<Elem = T>, const C: usize> Fetch<S, C> for PerNeuron<'_, 
 impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usize> Sweep<'_, T, D, V, R, C> {
     #[inline(always)]
     fn units<S: Lanes<Elem = T>, F: Fetch<S, C>>(self, fetch: F) {
-        let Self { mut columns, inputs, current, refractory, spikes, .. } = self;
+        let Self { columns, inputs, current, refractory, spikes, .. } = self;
+        // One comparison of lengths here instead of one for each unit.
         let units = spikes.len();
+        let mut columns = columns.map(|column| &mut column[..units]);
+        let inputs = inputs.map(|input| &input[..units]);
         let refractory = &mut refractory[..units];
         // Two loops, so that the common one without injected current has no test in it.
         match current {
@@ -265,6 +289,7 @@ impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usi
                 }
             }
             Some(current) => {
+                let current = &current[..units];
                 for unit in 0..units {
                     let inputs = inputs.map(|input| &input[unit]);
                     let columns = columns.each_mut().map(|column| &mut column[unit]);
@@ -296,6 +321,7 @@ fn step_unit<
     refractory: &mut [u16; UNIT],
 ) -> u32 {
     let mut spikes = 0;
+    let constants = fetch.unit(unit);
     for lane in (0..UNIT).step_by(S::LANES) {
         let held = S::count_down(&mut refractory[lane..]);
         let mut state = [S::splat(T::ZERO); V];
@@ -310,7 +336,7 @@ fn step_unit<
             Some(current) => Some(S::load(&current[lane..])),
             None => None,
         };
-        let (state, spiked) = D::advance(state, input, current, &fetch.vectors(unit, lane), held);
+        let (state, spiked) = D::advance(state, input, current, &F::vectors(constants, lane), held);
         for (value, column) in state.iter().zip(&mut columns) {
             value.store(&mut column[lane..]);
         }

@@ -5,15 +5,25 @@
 
 mod currents;
 mod dynamics;
+mod lif_euler;
+mod lif_psc_alpha;
 mod lif_psc_delta;
 mod lif_psc_exp;
+mod parrot;
+mod poisson;
 mod propagator;
 mod registry;
+mod spike_train;
 
 pub use currents::Currents;
+pub use lif_euler::LifEuler;
+pub use lif_psc_alpha::LifPscAlpha;
 pub use lif_psc_delta::LifPscDelta;
 pub use lif_psc_exp::LifPscExp;
+pub use parrot::Parrot;
+pub use poisson::Poisson;
 pub use registry::{Built, ModelInfo, ModelOption, find, registry};
+pub use spike_train::SpikeTrain;
 
 use crate::compute::Isa;
 use crate::compute::simd::Real;

@@ -255,7 +255,15 @@ macro_rules! numeric_model {
 }
 pub(super) use numeric_model;
 
-static REGISTRY: &[ModelInfo] = &[super::lif_psc_delta::INFO, super::lif_psc_exp::INFO];
+static REGISTRY: &[ModelInfo] = &[
+    super::lif_psc_delta::INFO,
+    super::lif_psc_exp::INFO,
+    super::lif_psc_alpha::INFO,
+    super::lif_euler::INFO,
+    super::parrot::INFO,
+    super::poisson::INFO,
+    super::spike_train::INFO,
+];
 
 /// All models of the library.
 pub fn registry() -> &'static [ModelInfo] {
