@@ -1,1 +1,164 @@
-//! The configuration file: raw tables shaped like the TOML file, then a validated run specification.
+//! The configuration file: a TOML file becomes a network as plain data, and what to do with it.
+//!
+//! Reading has two stages. First the file becomes a tree of values that know their lines, with the `--set`
+//! overrides laid over it. Then each table is read against the list of its keys: units, ranges, names and
+//! combinations are checked, every fault is noted with its place, and reading goes on to the next.
+
+mod cells;
+mod datafile;
+mod distribution;
+mod estimate;
+mod keys;
+mod memory;
+mod neurons;
+mod occupancy;
+mod population;
+mod projection;
+mod quantity;
+mod reader;
+mod record;
+mod reference;
+mod run;
+mod schema;
+mod space;
+mod stimulus;
+mod tree;
+
+pub use estimate::Estimate;
+pub use memory::available_memory;
+pub use record::{RecordKind, RecordSpec};
+pub use reference::reference;
+pub use run::{OutputSpec, Precision, RunOptions, SpikesFormat, WeightBits};
+pub use schema::schema;
+
+use crate::error::{Error, Fault, Result};
+use crate::model::NetworkSpec;
+use reader::{Context, unknown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A network, how to simulate it, what to record and where results go.
+#[derive(Debug, Clone)]
+pub struct RunSpec {
+    /// The network.
+    pub network: NetworkSpec,
+    /// How it is simulated.
+    pub run: RunOptions,
+    /// What is recorded.
+    pub records: Vec<RecordSpec>,
+    /// Where results go.
+    pub output: OutputSpec,
+    /// For each population the ids that a table gave its neurons, if one did.
+    pub ids: Vec<Option<Arc<[u64]>>>,
+    /// The whole configuration with defaults filled in; it can be read again as a configuration.
+    pub resolved: serde_json::Value,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// What a check of a file found.
+#[derive(Debug)]
+pub struct Check {
+    /// The run, if there is no fault.
+    pub spec: Option<RunSpec>,
+    /// What is wrong, in the order of the file.
+    pub faults: Vec<Fault>,
+    /// What is allowed but probably not meant.
+    pub warnings: Vec<Fault>,
+    /// What the run will need, if there is no fault.
+    pub estimate: Option<Estimate>,
+}
+
+impl RunSpec {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Invalid`] with every fault in it.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load(path, &[])
+    }
+
+    /// Reads a file with overrides such as `run.duration="2 s"` laid over it.
+    ///
+    /// # Errors
+    /// As for [`RunSpec::from_file`]; a fault in an override is located at `--set`.
+    pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
+        let check = read(path, &text, overrides);
+        check.spec.ok_or(Error::Invalid(check.faults))
+    }
+
+    /// Reads a file and reports everything there is to say about it, without stopping at faults.
+    pub fn check(path: impl AsRef<Path>, overrides: &[String]) -> Check {
+        let path = path.as_ref();
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let mut check = read(path, &text, overrides);
+                check.estimate = check.spec.as_ref().map(|spec| Estimate::of(&spec.network, &spec.run));
+                check
+            }
+            Err(error) => {
+                let message = format!("cannot read the file: {error}");
+                let fault = Fault { file: Some(path.to_owned()), line: None, key: String::new(), message };
+                Check { spec: None, faults: vec![fault], warnings: Vec::new(), estimate: None }
+            }
+        }
+    }
+}
+
+fn read(path: &Path, text: &str, overrides: &[String]) -> Check {
+    let mut faults = Vec::new();
+    let mut root = tree::parse(text, path, &mut faults);
+    if !faults.is_empty() {
+        return Check { spec: None, faults, warnings: Vec::new(), estimate: None };
+    }
+    for text in overrides {
+        tree::apply_override(&mut root, text, &mut faults);
+    }
+    let mut ctx = Context::new(path, faults);
+    for (name, node) in &root.entries {
+        if !keys::TABLES.iter().any(|table| table.name == name) {
+            let message = unknown("table", name, keys::TABLES.iter().map(|table| table.name));
+            ctx.fault(name, node.place, message);
+        }
+    }
+    let mut resolved = serde_json::Map::new();
+    let (run, map) = run::read_run(&ctx, &root);
+    resolved.insert("run".into(), map);
+    if let Some(run) = &run {
+        ctx.dt = run.dt_ms;
+        ctx.seed = run.seed;
+    }
+    let paths = run::read_paths(&mut ctx, &root);
+    if root.get("paths").is_some() {
+        resolved.insert("paths".into(), paths);
+    }
+    let (output, output_map) = run::read_output(&ctx, &root, path);
+    let space = space::Space::read(&ctx, &root, &mut resolved);
+    let tables = neurons::read_all(&ctx, &root, &mut resolved);
+    let populations = population::read_all(&ctx, &root, &space, &tables, &mut resolved);
+    let projections = projection::read_all(&ctx, &root, &populations, &mut resolved);
+    let stimuli = stimulus::read_all(&ctx, &root, &populations, &space, &mut resolved);
+    let format = output.as_ref().map(|output| output.spikes_format).unwrap_or_default();
+    let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
+    resolved.insert("output".into(), output_map);
+
+    let complete = !ctx.has_faults();
+    let ids = populations.iter().map(|p| p.ids.as_ref().map(|ids| ids.list.clone())).collect();
+    let specs: Option<Vec<_>> = populations.into_iter().map(|population| population.spec).collect();
+    let spec = match (run, output, specs) {
+        (Some(run), Some(output), Some(populations)) if complete => Some(RunSpec {
+            network: NetworkSpec { lattice: space.lattice, areas: space.areas, populations, projections, stimuli },
+            run,
+            records,
+            output,
+            ids,
+            resolved: resolved.into(),
+            path: path.to_owned(),
+        }),
+        _ => None,
+    };
+    let (faults, warnings) = ctx.into_findings();
+    Check { spec, faults, warnings, estimate: None }
+}
