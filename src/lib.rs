@@ -2,7 +2,7 @@
 
 #![deny(unsafe_code)]
 
-//pub mod cli;
+pub mod cli;
 pub mod compute;
 pub mod config;
 pub mod engine;
@@ -14,5 +14,6 @@ pub mod model;
 pub mod neuron;
 pub mod plot;
 pub mod rng;
+pub mod scaling;
 pub mod storage;
 pub mod synapse;

@@ -98,6 +98,14 @@ fn report(error: &Error) {
     }
 }
 
+/// A number of threads from the command line.
+fn positive_threads(threads: usize) -> crate::error::Result<usize> {
+    match threads {
+        1..=1024 => Ok(threads),
+        _ => Err(Error::Usage(format!("--threads {threads} is out of range; allowed are 1 to 1024"))),
+    }
+}
+
 fn code_of(error: &Error) -> u8 {
     match error {
         Error::Invalid(_) | Error::Usage(_) | Error::Unavailable(_) => INVALID,

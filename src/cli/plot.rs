@@ -99,7 +99,6 @@ fn traces(folder: &Path, record: &RunRecord, spikes: &[PopulationSpikes]) -> Res
     let mut traces = Vec::new();
     for file in record.files.iter().filter(|f| f.ends_with(".h5") && !f.starts_with("spikes")) {
         let Ok(report) = storage::read_report(folder.join(file)) else { continue };
-        let columns = report.node_ids.len();
         for (column, id) in report.node_ids.iter().enumerate().take(MOST_TRACES) {
             let own = spikes.iter().find(|p| p.name == report.population);
             traces.push(Trace {
@@ -107,7 +106,7 @@ fn traces(folder: &Path, record: &RunRecord, spikes: &[PopulationSpikes]) -> Res
                 variable: report.variable.clone(),
                 unit: report.unit.clone(),
                 times_ms: report.times_ms.clone(),
-                values: report.data.iter().skip(column).step_by(columns).copied().collect(),
+                values: report.data.iter().map(|sample| sample[column]).collect(),
                 spikes_ms: own.map_or(Vec::new(), |p| {
                     let of_neuron = p.ids.iter().zip(&p.times_ms).filter(|(i, _)| u64::from(**i) == *id);
                     of_neuron.map(|(_, t)| *t).collect()

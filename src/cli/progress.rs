@@ -22,7 +22,8 @@ impl ProgressLine {
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(1000);
             bar.set_style(
-                ProgressStyle::with_template("{prefix:>9} {bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+                ProgressStyle::with_template("{prefix:>9} {bar:32} {msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
             );
             Self::Bar(bar)
         } else {

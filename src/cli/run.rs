@@ -215,10 +215,7 @@ fn print_summary(summary: &RunSummary, figures: &Figures) {
         summary.synapses,
         summary.synapse_bytes as f64 / summary.synapses.max(1) as f64
     );
-    println!(
-        "built in   {:.2} s on {} threads ({})",
-        summary.build_s, summary.threads, summary.isa
-    );
+    println!("built in   {:.2} s on {} threads ({})", summary.build_s, summary.threads, summary.isa);
     println!(
         "simulated  {} in {:.2} s: real-time factor {:.3}",
         biological(summary.duration_ms),
