@@ -57,6 +57,16 @@ impl SynapseDraw {
     }
 }
 
+/// The blocks at counters (first, neuron, 0, 0), (first + 1, neuron, 0, 0) and so on.
+#[inline(always)]
+fn blocks(key: Key, first: u32, neuron: u32) -> [[u32; SIDE_BY_SIDE]; 4] {
+    let indices = std::array::from_fn(|l| first.wrapping_add(l as u32));
+    philox_lanes::<ROUNDS_BUILD, SIDE_BY_SIDE>(
+        [indices, [neuron; SIDE_BY_SIDE], [0; SIDE_BY_SIDE], [0; SIDE_BY_SIDE]],
+        key,
+    )
+}
+
 struct Draw<'a> {
     draw: &'a SynapseDraw,
     source: u32,
@@ -77,12 +87,7 @@ impl Kernel<f32> for Draw<'_> {
         while first < count {
             let n = (count - first).min(CHUNK);
             for group in (0..n).step_by(SIDE_BY_SIDE) {
-                let mut counter = [[0u32; SIDE_BY_SIDE]; 4];
-                for l in 0..SIDE_BY_SIDE {
-                    counter[0][l] = (first + group + l) as u32;
-                    counter[1][l] = source;
-                }
-                let block = philox_lanes::<ROUNDS_BUILD, SIDE_BY_SIDE>(counter, draw.key);
+                let block = blocks(draw.key, (first + group) as u32, source);
                 for (to, from) in words.iter_mut().zip(block) {
                     to[group..group + SIDE_BY_SIDE].copy_from_slice(&from);
                 }
@@ -125,12 +130,7 @@ pub(super) fn words_of_target(isa: Isa, key: Key, target: u32, count: usize, out
             out.clear();
             let mut first = 0;
             while out.len() < count {
-                let mut counter = [[0u32; SIDE_BY_SIDE]; 4];
-                for l in 0..SIDE_BY_SIDE {
-                    counter[0][l] = first + l as u32;
-                    counter[1][l] = target;
-                }
-                let block = philox_lanes::<ROUNDS_BUILD, SIDE_BY_SIDE>(counter, key);
+                let block = blocks(key, first, target);
                 // Word-major within the group: a fixed order like any other.
                 for word in block {
                     out.extend_from_slice(&word);
