@@ -186,7 +186,8 @@ macro_rules! portable_lanes {
     ($t:ty, $n:literal, $bits:ty, $bias:literal, $mantissa:literal, $magic:literal) => {
         impl Lanes for Array<$t, $n> {
             type Elem = $t;
-            type Mask = [bool; $n];
+            // All ones or all zeros in each lane: what compares and selects of every vector unit work on.
+            type Mask = [$bits; $n];
             const LANES: usize = $n;
             #[inline(always)]
             fn splat(x: $t) -> Self {
@@ -241,19 +242,21 @@ macro_rules! portable_lanes {
             }
             #[inline(always)]
             fn ge(self, o: Self) -> Self::Mask {
-                std::array::from_fn(|i| self.0[i] >= o.0[i])
+                std::array::from_fn(|i| <$bits>::from(self.0[i] >= o.0[i]).wrapping_neg())
             }
             #[inline(always)]
             fn lt(self, o: Self) -> Self::Mask {
-                std::array::from_fn(|i| self.0[i] < o.0[i])
+                std::array::from_fn(|i| <$bits>::from(self.0[i] < o.0[i]).wrapping_neg())
             }
             #[inline(always)]
             fn select(mask: Self::Mask, a: Self, b: Self) -> Self {
-                Self(std::array::from_fn(|i| if mask[i] { a.0[i] } else { b.0[i] }))
+                Self(std::array::from_fn(|i| {
+                    <$t>::from_bits((a.0[i].to_bits() & mask[i]) | (b.0[i].to_bits() & !mask[i]))
+                }))
             }
             #[inline(always)]
             fn bits(mask: Self::Mask) -> u32 {
-                mask.iter().enumerate().fold(0, |bits, (i, m)| bits | u32::from(*m) << i)
+                mask.iter().enumerate().fold(0, |bits, (i, m)| bits | (*m as u32 & 1 << i))
             }
             #[inline(always)]
             fn and(a: Self::Mask, b: Self::Mask) -> Self::Mask {
@@ -276,7 +279,7 @@ macro_rules! portable_lanes {
                 std::array::from_fn(|i| {
                     let counting = counters[i] > 0;
                     counters[i] = counters[i].saturating_sub(1);
-                    counting
+                    <$bits>::from(counting).wrapping_neg()
                 })
             }
         }
