@@ -10,14 +10,14 @@
 //! A step integrates `v` and `w` from the state at its start, then lets the conductances decay (exactly) and adds the
 //! input that arrives at its end. During refractoriness `v` is held and `w` relaxes. Conductances grow by the weight's
 //! magnitude. Integrators:
-//! - `exponential_euler` (default): conductances, `w` and the spike-initiating exponential are frozen at the *start* of
-//!   the step and `v` relaxes exactly toward the equilibrium they make; likewise `w` toward `a (v - e_l)` with `v` of
-//!   the start. First order in `dt`.
+//! - `exponential_euler` (default): `w` and the spike-initiating exponential are frozen at the *start* of the step, the
+//!   conductances at their exact mean over it, and `v` relaxes exactly toward the equilibrium these make; likewise `w`
+//!   toward `a (v - e_l)` with `v` of the start. First order in `dt`.
 //! - `rk4`: one fourth-order Runge-Kutta step for `v` and `w` together, with the exact conductances at the start, middle
 //!   and end of the step, and `v` not taken above `v_peak` on the right-hand side.
 //!
-//! The exponential's argument is clamped at 20: the upstroke, at most some `5e8 delta_t` times the leak's pull, ends
-//! within a step, and no value overflows. With `v_peak` far above `v_th + 20 delta_t` the upstroke is thus straight.
+//! The exponential's argument is clamped at 20, so that no value overflows. At that point the current is 5e8 times
+//! `g_l delta_t` and carries `v` past any sensible peak within the step; a lower clamp would change spike times.
 //!
 //! | parameter | unit | default | |
 //! |---|---|---|---|
@@ -138,6 +138,8 @@ impl AdEx {
                     propagator::decay(p.tau_syn_in, dt),
                     propagator::decay(p.tau_syn_ex, dt / 2.0),
                     propagator::decay(p.tau_syn_in, dt / 2.0),
+                    propagator::mean_of_decay(p.tau_syn_ex, dt),
+                    propagator::mean_of_decay(p.tau_syn_in, dt),
                 ],
                 refractory: refractory_steps(p.t_ref, dt).expect("checked"),
             }
@@ -196,29 +198,30 @@ impl<S: Lanes> Active<S> {
 
 struct Equations<const RK4: bool>;
 
-impl<const RK4: bool> Dynamics<4, 2, 19> for Equations<RK4> {
+impl<const RK4: bool> Dynamics<4, 2, 21> for Equations<RK4> {
     #[inline(always)]
     fn advance<S: Lanes>(
         [v, w, g_ex, g_in]: [S; 4],
         [input_ex, input_in]: [S; 2],
         current: Option<S>,
-        constants: &[S; 19],
+        constants: &[S; 21],
         held: S::Mask,
     ) -> ([S; 4], S::Mask) {
         let &[g_l, e_ex, e_in, minus_dt_by_c, drive, v_th, by_delta_t, g_delta, v_peak, v_reset, rest @ ..] = constants;
-        let [a, e_l, b, fade_w, dt_by_tau_w, fade_ex, fade_in, half_ex, half_in] = rest;
+        let [a, e_l, b, fade_w, dt_by_tau_w, fade_ex, fade_in, half_ex, half_in, mean_ex, mean_in] = rest;
         let membrane = Membrane { g_l, e_ex, e_in, minus_dt_by_c };
         let drive = current.map_or(drive, |current| drive.add(current));
         let active = Active { membrane, drive, v_th, by_delta_t, g_delta, v_peak, a, e_l, dt_by_tau_w };
-        let start = Conductances { ex: g_ex, inh: g_in };
         let end = Conductances { ex: g_ex.mul(fade_ex), inh: g_in.mul(fade_in) };
         let (next, next_w) = if RK4 {
+            let start = Conductances { ex: g_ex, inh: g_in };
             let middle = Conductances { ex: g_ex.mul(half_ex), inh: g_in.mul(half_in) };
             active.rk4(v, w, [start, middle, end], held)
         } else {
             let toward = v.sub(e_l).mul(a);
             let drive = drive.add(active.initiation(v)).sub(w);
-            (membrane.exponential_euler(v, start, drive), toward.add(w.sub(toward).mul(fade_w)))
+            let mean = Conductances { ex: g_ex.mul(mean_ex), inh: g_in.mul(mean_in) };
+            (membrane.exponential_euler(v, mean, drive), toward.add(w.sub(toward).mul(fade_w)))
         };
         let spiked = S::and_not(next.ge(v_peak), held);
         let next = S::select(held, v, next);

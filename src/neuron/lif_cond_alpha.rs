@@ -12,7 +12,7 @@
 //!
 //! A step integrates the potential from the state at its start, advances the conductances exactly and adds the input
 //! that arrives at its end. `I` is constant within a step. The integrators are those of `lif_cond_exp`:
-//! `exponential_euler` (default) holds the conductances of the *start* of the step, `rk4` uses the exact ones at the
+//! `exponential_euler` (default) takes each conductance's exact *mean over the step*, `rk4` the exact values at its
 //! start, middle and end.
 //!
 //! | parameter | unit | default | |
@@ -115,6 +115,10 @@ impl LifCondAlpha {
                     decay(p.tau_syn_in, dt / 2.0),
                     std::f64::consts::E / p.tau_syn_ex,
                     std::f64::consts::E / p.tau_syn_in,
+                    propagator::mean_of_decay(p.tau_syn_ex, dt),
+                    propagator::mean_of_decay(p.tau_syn_in, dt),
+                    propagator::mean_of_alpha(p.tau_syn_ex, dt),
+                    propagator::mean_of_alpha(p.tau_syn_in, dt),
                 ],
                 refractory: refractory_steps(p.t_ref, dt).expect("checked"),
             }
@@ -128,30 +132,35 @@ impl LifCondAlpha {
 
 struct Equations<const RK4: bool>;
 
-impl<const RK4: bool> Dynamics<5, 2, 15> for Equations<RK4> {
+impl<const RK4: bool> Dynamics<5, 2, 19> for Equations<RK4> {
     #[inline(always)]
     fn advance<S: Lanes>(
         [v, g_ex, dg_ex, g_in, dg_in]: [S; 5],
         [input_ex, input_in]: [S; 2],
         current: Option<S>,
-        constants: &[S; 15],
+        constants: &[S; 19],
         held: S::Mask,
     ) -> ([S; 5], S::Mask) {
         let &[g_l, e_ex, e_in, minus_dt_by_c, drive, v_th, v_reset, dt, half_dt, constants @ ..] = constants;
-        let [fade_ex, fade_in, half_ex, half_in, weight_ex, weight_in] = constants;
+        let [fade_ex, fade_in, half_ex, half_in, weight_ex, weight_in, means @ ..] = constants;
         let membrane = Membrane { g_l, e_ex, e_in, minus_dt_by_c };
         let drive = current.map_or(drive, |current| drive.add(current));
-        let start = Conductances { ex: g_ex, inh: g_in };
         // (g + s dg) exp(-s / tau_syn) after a time s.
         let end = Conductances { ex: g_ex.add(dg_ex.mul(dt)).mul(fade_ex), inh: g_in.add(dg_in.mul(dt)).mul(fade_in) };
         let next = if RK4 {
+            let start = Conductances { ex: g_ex, inh: g_in };
             let middle = Conductances {
                 ex: g_ex.add(dg_ex.mul(half_dt)).mul(half_ex),
                 inh: g_in.add(dg_in.mul(half_dt)).mul(half_in),
             };
             membrane.rk4(v, [start, middle, end], drive)
         } else {
-            membrane.exponential_euler(v, start, drive)
+            let [mean_ex, mean_in, mean_dg_ex, mean_dg_in] = means;
+            let mean = Conductances {
+                ex: g_ex.mul(mean_ex).add(dg_ex.mul(mean_dg_ex)),
+                inh: g_in.mul(mean_in).add(dg_in.mul(mean_dg_in)),
+            };
+            membrane.exponential_euler(v, mean, drive)
         };
         let spiked = S::and_not(next.ge(v_th), held);
         let next = S::select(held, v, next);
