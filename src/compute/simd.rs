@@ -9,7 +9,8 @@ use super::isa::Isa;
 
 /// Element of state columns: `f32` or `f64`.
 pub trait Real:
-    Copy
+    super::Zeroed
+    + Copy
     + Send
     + Sync
     + 'static
@@ -90,15 +91,16 @@ pub trait Lanes: Copy {
     fn exp2_integral(self) -> Self;
     /// Which of the first `LANES` counters are above zero; each of those goes down by one.
     fn count_down(counters: &mut [u16]) -> Self::Mask;
-    /// Alias-table lookup for 32 draws of 16 bits: the top five bits of a draw choose a column, the others are
-    /// compared with its threshold. Writes the outcome and returns the draws that equal the threshold exactly
-    /// (bit `i` for draw `i`), which the caller resolves with more bits.
+    /// Alias-table lookup for 32 draws of 16 bits, two in each word, the lower half first. The top five bits of a draw
+    /// choose a column, the others are compared with its threshold. Writes the outcomes and returns the draws that
+    /// equal their threshold exactly (bit `i` for draw `i`), which the caller resolves with more bits.
     #[inline(always)]
-    fn alias32(draws: &[u16; 32], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+    fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
         let mut ties = 0u32;
         for i in 0..32 {
-            let column = usize::from(draws[i] >> 11);
-            let fraction = draws[i] & 0x7ff;
+            let draw = (draws[i / 2] >> (16 * (i % 2))) as u16;
+            let column = usize::from(draw >> 11);
+            let fraction = draw & 0x7ff;
             out[i] = if fraction < threshold[column] { column as u16 } else { alias[column] };
             ties |= u32::from(fraction == threshold[column]) << i;
         }
@@ -420,7 +422,7 @@ mod x86 {
             _mm256_test_epi16_mask(c, c)
         },
         #[inline(always)]
-        fn alias32(draws: &[u16; 32], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
             unsafe {
                 let u = _mm512_loadu_si512(draws.as_ptr().cast());
                 let (t, a) = (_mm512_loadu_si512(threshold.as_ptr().cast()), _mm512_loadu_si512(alias.as_ptr().cast()));
@@ -454,7 +456,7 @@ mod x86 {
             _mm_test_epi16_mask(c, c)
         },
         #[inline(always)]
-        fn alias32(draws: &[u16; 32], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
             F32x16::alias32(draws, threshold, alias, out)
         }
     }

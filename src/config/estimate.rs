@@ -5,11 +5,13 @@
 
 use super::memory::available_memory;
 use super::occupancy;
-use super::run::{Precision, RunOptions, WeightBits};
+use super::run::RunOptions;
+use crate::engine::Precision;
 use crate::error::{Error, Result};
 use crate::model::wiring::expected_synapses;
 use crate::model::{NetworkSpec, Placement, PopulationSpec};
 use crate::neuron::{ParamColumn, ParamTable};
+use crate::synapse::WeightBits;
 
 /// Bytes of a synapse with a 16-bit weight, with the tables and the unused ends of cache lines.
 const DENSE_SYNAPSE_BYTES: f64 = 4.0 * 1.12;

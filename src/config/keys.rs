@@ -448,11 +448,12 @@ pub(super) const RECORD: [Key; 10] = [
 /// Formats of spike files.
 pub(super) const FORMATS: [&str; 3] = ["sonata", "csv", "npy"];
 
-pub(super) const OUTPUT: [Key; 2] = [
+pub(super) const OUTPUT: [Key; 3] = [
     key(
         "dir",
         Text,
         "Folder for results, relative to where the program runs; `results/` and the name of the file where absent.",
     ),
     with("format", Choice(&FORMATS), "\"sonata\"", "Format of spike files: SONATA HDF5, CSV or NPY."),
+    with("pictures", Bool, "false", "Whether pictures of the results are drawn when the run ends."),
 ];

@@ -28,9 +28,11 @@ pub use estimate::Estimate;
 pub use memory::available_memory;
 pub use record::{RecordKind, RecordSpec};
 pub use reference::reference;
-pub use run::{OutputSpec, Precision, RunOptions, SpikesFormat, WeightBits};
+pub use run::{OutputSpec, RunOptions, SpikesFormat};
 pub use schema::schema;
 
+use crate::compute::Isa;
+use crate::engine::{SimOptions, Simulation};
 use crate::error::{Error, Fault, Result};
 use crate::model::{BrainModel, NetworkSpec};
 use reader::{Context, unknown};
@@ -100,6 +102,62 @@ impl RunSpec {
                 Check { spec: None, faults: vec![fault], warnings: Vec::new(), estimate: None }
             }
         }
+    }
+}
+
+impl RunSpec {
+    /// Reads a configuration back that was recorded with results ([`RunSpec::resolved`]). `file` is where it came
+    /// from; relative paths in it are relative to that.
+    ///
+    /// # Errors
+    /// As for [`RunSpec::from_file`], for example if a file it names has gone.
+    pub fn from_resolved(resolved: &serde_json::Value, file: Option<&Path>) -> Result<Self> {
+        let path = file.unwrap_or(Path::new("run.json"));
+        let text = toml::to_string(&without_nulls(resolved)).map_err(|e| Error::format(path, e.to_string()))?;
+        let check = read(path, &text, &[], false);
+        check.spec.ok_or(Error::Invalid(check.faults))
+    }
+
+    /// What the run will need.
+    pub fn estimate(&self) -> Estimate {
+        Estimate::of(&self.network, &self.run)
+    }
+
+    /// Builds the network and sets up its state recordings. Spikes and other results go to whatever recorders are
+    /// added to the simulation.
+    ///
+    /// # Errors
+    /// If the machine lacks the instruction set asked for, or a model cannot be run with this time step.
+    pub fn build(&self) -> Result<Simulation> {
+        let isa = self.run.isa.as_deref().map(Isa::parse).transpose()?;
+        let options = SimOptions {
+            dt: self.run.dt_ms,
+            threads: self.run.threads.unwrap_or(0),
+            precision: self.run.precision,
+            isa,
+            weight_bits: self.run.weight_bits,
+        };
+        let mut sim = Simulation::new(BrainModel::build(&self.network, self.run.seed)?, options)?;
+        for record in &self.records {
+            if let RecordKind::State(recordings) = &record.kind {
+                for recording in recordings {
+                    sim.record_state(recording.clone())?;
+                }
+            }
+        }
+        Ok(sim)
+    }
+}
+
+/// TOML has no null; what is null was not given.
+fn without_nulls(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(map) => {
+            map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), without_nulls(v))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
     }
 }
 

@@ -5,6 +5,8 @@ use super::quantity::show;
 use super::reader::{Context, Section};
 use super::tree::{Table, join};
 use crate::compute::Isa;
+use crate::engine::Precision;
+use crate::synapse::WeightBits;
 use serde_json::Map;
 use std::path::{Path, PathBuf};
 
@@ -19,34 +21,12 @@ pub struct RunOptions {
     pub seed: u64,
     /// Threads; one for each core if absent.
     pub threads: Option<usize>,
-    /// Floating-point numbers of the neurons' state.
+    /// Precision of the neurons' state.
     pub precision: Precision,
-    /// Instruction set by name; the best one of the machine if absent.
+    /// Name of the instruction set; the fastest the machine has if absent.
     pub isa: Option<String>,
-    /// Bits of a stored weight.
+    /// How many bits a stored weight has.
     pub weight_bits: WeightBits,
-}
-
-/// Floating-point numbers of the neurons' state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// Single precision.
-    #[default]
-    F32,
-    /// Double precision.
-    F64,
-}
-
-/// How many bits a stored weight has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WeightBits {
-    /// 16 where the weights allow it.
-    #[default]
-    Auto,
-    /// 16 bits.
-    W16,
-    /// 32 bits.
-    W32,
 }
 
 /// Format of spike files.
@@ -79,6 +59,8 @@ pub struct OutputSpec {
     pub dir: PathBuf,
     /// Format of spike files whose record table does not say.
     pub spikes_format: SpikesFormat,
+    /// Whether pictures are drawn when the run ends.
+    pub pictures: bool,
 }
 
 /// Reads `[run]`.
@@ -170,7 +152,8 @@ pub(super) fn read_output(ctx: &Context, root: &Table, file: &Path) -> (Option<O
     let dir = if section.has("dir") { section.text("dir") } else { Some(default.clone()) };
     section.resolve("dir", default);
     let format = section.choice("format").map(SpikesFormat::named);
-    let output = dir.zip(format).map(|(dir, spikes_format)| OutputSpec { dir: dir.into(), spikes_format });
+    let pictures = section.boolean("pictures");
+    let output = (|| Some(OutputSpec { dir: dir?.into(), spikes_format: format?, pictures: pictures? }))();
     section.mark("dir");
     (output, section.finish(None).into())
 }

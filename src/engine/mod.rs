@@ -1,5 +1,17 @@
-//! The simulation engine.
+//! The simulation engine: a network is cut into shards, laid out in final records, and stepped by a crew of threads.
 
+mod calendar;
+mod digest;
+mod lay_out;
+mod machine;
+mod partition;
+mod pathways;
 mod recorder;
+mod routing;
+mod shard;
+mod simulation;
+mod stimulus;
 
+pub use digest::Digest;
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
+pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};

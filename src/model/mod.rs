@@ -3,6 +3,7 @@
 mod brain;
 mod builder;
 mod distribution;
+mod growth;
 mod normal;
 mod placement;
 mod sample;

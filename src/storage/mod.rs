@@ -1,4 +1,38 @@
 //! Result files: spikes, state reports, rates, and the summary of a run; written while it runs, and read back.
+//!
+//! The layout of an output folder is described in `docs/results.md`, the choice of the HDF5 library and how a file
+//! survives a kill in `docs/decisions/hdf5.md`.
+
+mod cadence;
+mod csv_spikes;
+mod hdf5_stream;
+mod machine;
+mod named;
+mod npy_spikes;
+mod output_dir;
+mod population_filter;
+mod rate_table;
+mod read_report;
+mod read_spikes;
+mod repair;
+mod run_record;
+mod sonata_spikes;
+mod state_report;
+mod utc;
+
+pub use csv_spikes::CsvSpikes;
+pub use machine::Machine;
+pub use named::Named;
+pub use npy_spikes::NpySpikes;
+pub use output_dir::OutputDir;
+pub use rate_table::{RateTable, Rates, read_rates};
+pub use read_report::{Report, read_report};
+pub use read_spikes::read_spikes;
+pub use repair::{Repaired, repair};
+pub use run_record::{RunRecord, RunStatus, RunSummary, StoredWeights};
+pub use sonata_spikes::SonataSpikes;
+pub use state_report::StateReport;
+pub use utc::rfc3339;
 
 /// Spikes of one population, as read back from results.
 #[derive(Debug, Clone, PartialEq, Default)]

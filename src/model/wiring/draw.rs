@@ -13,7 +13,7 @@ use crate::rng;
 use crate::rng::{Key, ROUNDS_BUILD};
 
 /// Synapses drawn at a time.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 /// Blocks are computed in whole groups of this many: the lanes of the widest vectors.
 const GROUP: usize = 8;
 
@@ -130,6 +130,19 @@ impl Kernel<f32> for Draw<'_> {
     }
 }
 
+/// The first `count` blocks from counter (first, neuron, 0, 0) on; see [`blocks`].
+pub(super) fn block_words(isa: Isa, key: Key, first: u32, neuron: u32, count: usize, words: &mut [[u32; CHUNK]; 4]) {
+    struct Words<'a>(Key, u32, u32, usize, &'a mut [[u32; CHUNK]; 4]);
+    impl Kernel<f32> for Words<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Lanes<Elem = f32>>(self) {
+            blocks(self.0, self.1, self.2, self.3, self.4);
+        }
+    }
+    dispatch::<f32, _>(isa, Words(key, first, neuron, count, words));
+}
+
 /// `count` words of `target`, all four words of the blocks at counters (j, target, 0, 0) being used.
 pub(super) fn words_of_target(isa: Isa, key: Key, target: u32, count: usize, out: &mut Vec<u32>) {
     struct Words<'a>(Key, u32, usize, &'a mut Vec<u32>);
@@ -158,6 +171,7 @@ pub(super) fn words_of_target(isa: Isa, key: Key, target: u32, count: usize, out
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::{DelaySampler, Distribution};
     use super::*;
 
     struct Blocks(Key, u32, u32);
@@ -180,6 +194,25 @@ mod tests {
                 let one = key.words([first.wrapping_add(i as u32), neuron, 0, 0]);
                 assert_eq!(words.map(|word| word[i]), one, "block {i} on {isa}");
             }
+        }
+    }
+
+    #[test]
+    fn synapses_are_the_same_bits_on_every_instruction_set() {
+        let weight = Distribution::Normal { mean: 87.8, sd: 8.78, low: 60.0, high: f64::INFINITY };
+        let delay = Distribution::Normal { mean: 1.5, sd: 0.75, low: 0.05, high: f64::INFINITY };
+        let mut reference = None;
+        for isa in Isa::all_available() {
+            let draw = SynapseDraw {
+                key: Key([1, 2]),
+                weights: Weights::new(&weight).unwrap(),
+                delays: Delays::Drawn(DelaySampler::new(&delay, 0.1).unwrap()),
+                isa,
+            };
+            let mut out = SynapseBuffer::default();
+            draw.draw(5, 1003, Targets::Uniform { n: 700, skip: 5 }, &mut out);
+            assert!(out.target.iter().all(|t| *t != 5 && *t <= 700));
+            assert_eq!(reference.get_or_insert_with(|| out.clone()), &out, "{isa}");
         }
     }
 }

@@ -1,0 +1,76 @@
+//! `tessera bench`: measurements.
+
+use super::{DONE, FAILED, Source, run};
+use crate::error::{Error, Result};
+use crate::plot;
+use crate::scaling::Scaling;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub(super) enum Bench {
+    /// Run a network on different numbers of threads and compare.
+    Scaling(ScalingArgs),
+}
+
+#[derive(Args)]
+pub(super) struct ScalingArgs {
+    #[command(flatten)]
+    source: Source,
+    /// Numbers of threads; the first is the reference.
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    threads: Vec<usize>,
+    /// Runs with each number of threads.
+    #[arg(long, default_value_t = 3)]
+    repeats: usize,
+    /// Let the network grow with the number of threads.
+    #[arg(long)]
+    weak: bool,
+    /// Print the measurements as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Draw a picture of the measurements into this folder.
+    #[arg(long, short = 'o')]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn bench(what: &Bench) -> Result<u8> {
+    let Bench::Scaling(args) = what;
+    let spec = run::load(&args.source, args.json)?;
+    spec.estimate().fits()?;
+    for threads in &args.threads {
+        super::positive_threads(*threads)?;
+    }
+    let scaling = if args.weak { Scaling::weak(&spec) } else { Scaling::strong(&spec) };
+    let report = scaling.threads(args.threads.iter().copied()).repeats(args.repeats).run()?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report).map_err(|e| Error::Usage(e.to_string()))?);
+    } else {
+        println!("{report}");
+    }
+    if let Some(out) = &args.out {
+        let points: Vec<plot::ScalingPoint> = report
+            .points
+            .iter()
+            .map(|p| plot::ScalingPoint {
+                threads: p.threads,
+                seconds: p.sim_s,
+                phases: p.phases_s.iter().map(|(name, s)| (name.clone(), *s)).collect(),
+            })
+            .collect();
+        let title = if report.weak { "Weak scaling" } else { "Strong scaling" };
+        for file in
+            (plot::Scaling { title: title.into(), ..plot::Scaling::new(&points) }).picture()?.save(out, "scaling")?
+        {
+            if !args.json {
+                println!("picture {}", file.display());
+            }
+        }
+    }
+    if report.spikes_agree() {
+        Ok(DONE)
+    } else {
+        eprintln!("error: the spikes of the runs differ");
+        Ok(FAILED)
+    }
+}

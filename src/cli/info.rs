@@ -1,0 +1,130 @@
+//! `tessera info`: what a configuration describes, what a results folder holds; `tessera repair`.
+
+use super::{DONE, Source, check, run};
+use crate::config::RunSpec;
+use crate::error::{Error, Result};
+use crate::model::BrainModel;
+use crate::plot::statistics::{Window, isi_cvs, mean, mean_rate_hz};
+use crate::storage::{self, RunRecord, RunStatus};
+use clap::Args;
+use std::path::Path;
+
+#[derive(Args)]
+pub(super) struct InfoArgs {
+    /// A configuration file, a results folder, or a file in one.
+    path: std::path::PathBuf,
+    /// Override a key of a configuration; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+pub(super) fn info(args: &InfoArgs) -> Result<u8> {
+    if args.path.extension().is_some_and(|e| e == "toml") {
+        let source = Source { file: args.path.clone(), set: args.set.clone() };
+        return describe(&run::load(&source, false)?);
+    }
+    if args.path.is_dir() || args.path.file_name().is_some_and(|n| n == "run.json") {
+        return results(&args.path);
+    }
+    if args.path.is_file() {
+        return spikes(&args.path, None);
+    }
+    Err(Error::Usage(format!(
+        "{} is neither a configuration file (.toml) nor a results folder or file",
+        args.path.display()
+    )))
+}
+
+fn describe(spec: &RunSpec) -> Result<u8> {
+    let model = BrainModel::build(&spec.network, spec.run.seed)?;
+    println!("{}", spec.path.display());
+    println!("runs       {} ms in steps of {} ms, seed {}", spec.run.duration_ms, spec.run.dt_ms, spec.run.seed);
+    if let Some(lattice) = &spec.network.lattice {
+        println!("lattice    {:?} cells (x, y, z, w), periodic {:?}", lattice.shape, lattice.periodic);
+    }
+    for area in &spec.network.areas {
+        println!("area       {:<14} {:?} to {:?}", area.name, area.region.lo, area.region.hi);
+    }
+    for p in model.populations() {
+        println!("population {:<14} {:>9} neurons  {}", p.name(), p.size(), p.model().name());
+    }
+    let estimate = spec.estimate();
+    for (projection, synapses) in spec.network.projections.iter().zip(&estimate.synapses_of) {
+        println!("projection {:<24} about {synapses:>12.0} synapses", projection.name);
+    }
+    for stimulus in &spec.network.stimuli {
+        let targets: Vec<_> = stimulus.targets.iter().map(|t| model.populations()[t.population.0].name()).collect();
+        println!("stimulus   {:<14} on {}", stimulus.name, targets.join(", "));
+    }
+    check::print_estimate(&estimate);
+    Ok(DONE)
+}
+
+fn results(path: &Path) -> Result<u8> {
+    let record = RunRecord::read(path)?;
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
+    let status = match record.status {
+        RunStatus::Complete => "complete",
+        RunStatus::Interrupted => "interrupted",
+        RunStatus::Failed => "failed",
+    };
+    println!("{}: {status}, started {}, tessera {}", folder.display(), record.started, record.tessera);
+    if let Some(error) = &record.error {
+        println!("error      {error}");
+    }
+    println!("machine    {}, {} processors", record.machine.cpu, record.machine.cores);
+    if let Some(s) = &record.summary {
+        println!("network    {} neurons, {} synapses", s.neurons, s.synapses);
+        println!(
+            "simulated  {} ms on {} threads ({}), real-time factor {:.3}",
+            s.duration_ms, s.threads, s.isa, s.real_time_factor
+        );
+        println!("digest     {}", s.spike_digest);
+    }
+    for w in &record.weights {
+        println!(
+            "weights    {} {}: {} bits, steps of {} {}, error at most {}",
+            w.population, w.receptor, w.bits, w.step, w.unit, w.max_error
+        );
+    }
+    println!("files      {}", record.files.join(", "));
+    let duration = record.summary.as_ref().map(|s| s.duration_ms);
+    if record.files.iter().any(|f| f.starts_with("spikes")) { spikes(folder, duration) } else { Ok(DONE) }
+}
+
+fn spikes(path: &Path, duration: Option<f64>) -> Result<u8> {
+    let populations = storage::read_spikes(path)?;
+    let window = match duration {
+        Some(ms) if ms > 0.0 => Window::new(0.0, ms)?,
+        _ => Window::of(&populations),
+    };
+    println!("{:<16} {:>9} {:>10} {:>10} {:>8}", "population", "neurons", "spikes", "rate Hz", "CV ISI");
+    for p in &populations {
+        let cvs: Vec<f64> = isi_cvs(p, window).into_iter().flatten().collect();
+        let cv = mean(&cvs).map_or("-".to_owned(), |cv| format!("{cv:.3}"));
+        println!("{:<16} {:>9} {:>10} {:>10.3} {cv:>8}", p.name, p.size, p.times_ms.len(), mean_rate_hz(p, window));
+    }
+    Ok(DONE)
+}
+
+pub(super) fn repair(path: &Path) -> Result<u8> {
+    let files: Vec<std::path::PathBuf> = if path.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(|e| Error::io(path, "read", e))?;
+        let mut files: Vec<_> = entries
+            .filter_map(|e| e.ok().map(|e| e.path()))
+            .filter(|p| p.extension().is_some_and(|e| e == "h5"))
+            .collect();
+        files.sort();
+        files
+    } else {
+        vec![path.to_owned()]
+    };
+    if files.is_empty() {
+        return Err(Error::Usage(format!("{} holds no HDF5 file", path.display())));
+    }
+    for file in files {
+        let repaired = storage::repair(&file)?;
+        println!("{}: {repaired:?}", file.display());
+    }
+    Ok(DONE)
+}

@@ -1,0 +1,402 @@
+//! Laying a network out for a crew: shards, their synapses in final records, their neurons' columns.
+
+use super::machine::{Machine, Shards};
+use super::partition::{NARROW_SLOTS, Part, Partition};
+use super::pathways::{self, Receiver};
+use super::recorder::{Layout, StateRecording};
+use super::routing::Routing;
+use super::shard::{MAX_RECEPTORS, MAX_VARIABLES, PHASES, Probe, ReceptorInput, RowKind, Scratch, Shard, Slice};
+use super::simulation::{Precision, SimOptions, StoredWeights};
+use super::stimulus::{Route, Stimulus};
+use crate::compute::simd::Real;
+use crate::compute::{Crew, HugeVec, Isa, Rows};
+use crate::error::{Error, Result};
+use crate::model::wiring::{self, Wiring};
+use crate::model::{BrainModel, Population, PopulationId, ReceptorChoice, Selection, StimulusKind};
+use crate::neuron::{NeuronModel, ParamColumn, ParamTable, Prepare, Stepper};
+use crate::synapse::{WeightGrid, WeightRange};
+
+/// A network ready to step, and how its weights are stored.
+pub(super) struct LaidOut {
+    pub machine: Box<dyn Machine>,
+    pub weights: Vec<StoredWeights>,
+}
+
+/// Lays `model` out for `threads` workers.
+pub(super) fn lay_out(model: &BrainModel, options: &SimOptions, isa: Isa, threads: usize) -> Result<LaidOut> {
+    match options.precision {
+        Precision::F32 => lay_out_for::<f32>(model, options, isa, threads),
+        Precision::F64 => lay_out_for::<f64>(model, options, isa, threads),
+    }
+}
+
+/// A precision of state, and the method of a model that serves it.
+trait StatePrecision: Real {
+    fn stepper(model: &dyn NeuronModel, prepare: &Prepare<'_>) -> Result<Box<dyn Stepper<Self>>>;
+}
+
+impl StatePrecision for f32 {
+    fn stepper(model: &dyn NeuronModel, prepare: &Prepare<'_>) -> Result<Box<dyn Stepper<f32>>> {
+        model.stepper_f32(prepare)
+    }
+}
+
+impl StatePrecision for f64 {
+    fn stepper(model: &dyn NeuronModel, prepare: &Prepare<'_>) -> Result<Box<dyn Stepper<f64>>> {
+        model.stepper_f64(prepare)
+    }
+}
+
+fn lay_out_for<T: StatePrecision>(
+    model: &BrainModel,
+    options: &SimOptions,
+    isa: Isa,
+    threads: usize,
+) -> Result<LaidOut> {
+    let crew = Crew::new(threads);
+    let populations = model.populations();
+    for p in populations {
+        let (variables, receptors) = (p.model().variables().len(), p.receptors().len());
+        if variables > MAX_VARIABLES || receptors > MAX_RECEPTORS {
+            return Err(Error::invalid(
+                format!("population.{}", p.name()),
+                format!(
+                    "neuron model `{}` has {variables} state variables and {receptors} receptors; \
+                     at most {MAX_VARIABLES} and {MAX_RECEPTORS} are supported",
+                    p.model().name()
+                ),
+            ));
+        }
+    }
+    let mut wirings: Vec<Box<dyn Wiring>> = Vec::new();
+    let mut routings = Vec::new();
+    // What each receptor of each population receives.
+    let mut ranges: Vec<Vec<Vec<WeightRange>>> =
+        populations.iter().map(|p| vec![Vec::new(); p.receptors().len()]).collect();
+    for (index, projection) in model.spec().projections.iter().enumerate() {
+        let wiring = wiring::prepare(model, index, options.dt, &crew)?;
+        let target = projection.target.0;
+        let routing = Routing::new(populations[target].receptors(), model.projection_receptor(index));
+        let weights = wiring.weights();
+        let range = WeightRange { min: weights.min, max: weights.max, rms: weights.rms };
+        for (receptor, range) in routing.ranges(range) {
+            ranges[target][receptor].push(range);
+        }
+        wirings.push(wiring);
+        routings.push(routing);
+    }
+    let grids: Vec<Vec<Option<WeightGrid>>> = ranges
+        .iter()
+        .map(|of| {
+            let grid = |r: &Vec<WeightRange>| (!r.is_empty()).then(|| WeightGrid::choose(r, options.weight_bits));
+            of.iter().map(grid).collect()
+        })
+        .collect();
+
+    let sizes: Vec<(u32, usize)> = populations.iter().map(|p| (p.size(), p.receptors().len())).collect();
+    let slots: usize = sizes.iter().map(|(n, r)| n.next_multiple_of(32) as usize * r).sum();
+    let expected: f64 = wirings.iter().map(|w| w.expected()).sum();
+    let neurons: u32 = populations.iter().map(|p| p.size()).sum();
+    let shards = Partition::shards_for(threads, slots, expected / f64::from(neurons.max(1)));
+    let partition = Partition::new(&sizes, shards);
+    let wide_slots = partition.slots.iter().any(|s| *s > NARROW_SLOTS);
+
+    let receivers: Vec<Receiver> = grids.iter().map(|grids| Receiver { grids: grids.clone() }).collect();
+    let pathways = pathways::build(model, &wirings, &routings, &receivers, &partition, wide_slots, &crew)?;
+    drop(wirings);
+
+    let mut built = Vec::with_capacity(shards);
+    for (index, pathways) in pathways.into_iter().enumerate() {
+        let narrow = pathways.iter().any(|p| p.store.arena.format().narrow());
+        let wide = pathways.iter().any(|p| !p.store.arena.format().narrow());
+        let mut slices = Vec::new();
+        for (number, population) in populations.iter().enumerate() {
+            for part in partition.parts[number].iter().filter(|part| part.shard == index) {
+                slices.push(slice::<T>(model, options, isa, number, population, part, &grids[number], wide_slots)?);
+            }
+        }
+        built.push(Shard {
+            slices,
+            pathways,
+            rows: Rows::new(partition.slots[index].max(32), narrow, wide),
+            probes: Vec::new(),
+            samples: Vec::new(),
+            log: Vec::new(),
+            events: 0,
+            times: [0; PHASES.len()],
+            fault: None,
+            scratch: Scratch::default(),
+        });
+    }
+    let weights = stored_weights(populations, &grids);
+    Ok(LaidOut { machine: Box::new(Shards::new(isa, crew, built)), weights })
+}
+
+fn stored_weights(populations: &[Population], grids: &[Vec<Option<WeightGrid>>]) -> Vec<StoredWeights> {
+    let mut stored = Vec::new();
+    for (population, grids) in populations.iter().zip(grids) {
+        for (receptor, grid) in population.receptors().iter().zip(grids) {
+            if let Some(grid) = grid {
+                stored.push(StoredWeights {
+                    population: population.name().to_owned(),
+                    receptor: receptor.name.to_owned(),
+                    unit: receptor.unit.to_owned(),
+                    grid: *grid,
+                });
+            }
+        }
+    }
+    stored
+}
+
+#[allow(clippy::too_many_arguments)]
+fn slice<T: StatePrecision>(
+    model: &BrainModel,
+    options: &SimOptions,
+    isa: Isa,
+    number: usize,
+    population: &Population,
+    part: &Part,
+    grids: &[Option<WeightGrid>],
+    wide_slots: bool,
+) -> Result<Slice<T>> {
+    let padded = part.padded();
+    let range = part.first..part.first + part.len;
+    let params = part_params(population.params(), part);
+    let prepare = Prepare {
+        dt: options.dt,
+        seed: model.seed(),
+        population: population.name(),
+        params: &params,
+        first: part.first,
+        len: padded,
+        isa,
+    };
+    let stepper = T::stepper(&**population.model(), &prepare)?;
+    let columns = (0..population.model().variables().len())
+        .map(|variable| {
+            let values = model.initial_column(PopulationId(number), variable, range.clone());
+            let mut column = HugeVec::zeroed(padded);
+            for (to, from) in column.iter_mut().zip(&values) {
+                *to = T::of(*from);
+            }
+            // Padding neurons are stepped too: give them a state that is sure to be valid.
+            if let Some(last) = values.last() {
+                column[values.len()..].fill(T::of(*last));
+            }
+            column
+        })
+        .collect();
+    let mut receptors: Vec<ReceptorInput<T>> = grids
+        .iter()
+        .enumerate()
+        .map(|(receptor, grid)| ReceptorInput {
+            kind: match grid {
+                None => RowKind::None,
+                Some(grid) if grid.bits == 16 && !wide_slots => RowKind::Narrow,
+                Some(_) => RowKind::Wide,
+            },
+            slot: part.slot + receptor * padded,
+            unit: T::of(grid.map_or(0.0, |g| g.unit)),
+            stimulated: false,
+        })
+        .collect();
+    let mut stimuli = Vec::new();
+    for (index, spec) in model.spec().stimuli.iter().enumerate() {
+        for (place, target) in spec.targets.iter().enumerate().filter(|(_, t)| t.population.0 == number) {
+            let route = match &spec.kind {
+                StimulusKind::Poisson { weight, .. } | StimulusKind::Spikes { weight, .. } => {
+                    model.stimulus_receptor(index, place).map(|receptor| {
+                        let routing = Routing::new(population.receptors(), ReceptorChoice::Always(receptor));
+                        let (receptor, weight) = routing.of(*weight);
+                        Route { receptor, weight }
+                    })
+                }
+                _ => None,
+            };
+            let made = Stimulus::new(spec, target, population.name(), part, route, options.dt, model.seed());
+            if let Some(stimulus) = made {
+                if let Some(receptor) = stimulus.receptor() {
+                    receptors[receptor].stimulated = true;
+                }
+                stimuli.push(stimulus);
+            }
+        }
+    }
+    let injected = stimuli.iter().any(|s: &Stimulus<T>| s.receptor().is_none());
+    Ok(Slice {
+        population: number,
+        part: *part,
+        first_neuron: population.first() + part.first,
+        columns,
+        refractory: HugeVec::zeroed(padded),
+        stepper,
+        receptors,
+        stimuli,
+        injected,
+    })
+}
+
+/// The parameters of a part, padded with those of its last neuron.
+fn part_params(params: &ParamTable, part: &Part) -> ParamTable {
+    let padded = part.padded();
+    let columns = params
+        .columns
+        .iter()
+        .map(|column| match column {
+            ParamColumn::Uniform(value) => ParamColumn::Uniform(*value),
+            ParamColumn::PerNeuron(values) => {
+                let mut own = values[part.first as usize..(part.first + part.len) as usize].to_vec();
+                let last = own.last().copied().unwrap_or_default();
+                own.resize(padded, last);
+                ParamColumn::PerNeuron(own)
+            }
+        })
+        .collect();
+    ParamTable { len: padded, columns }
+}
+
+/// How the samples of all shards make up those of the recordings.
+#[derive(Debug, Default)]
+pub(super) struct ProbePlan {
+    /// For each shard, its probes.
+    shards: Vec<Vec<PlannedProbe>>,
+    /// For each recording, the length of a sample.
+    lengths: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct PlannedProbe {
+    recording: usize,
+    variables: usize,
+    /// Place of each neuron among those of the recording.
+    places: Vec<u32>,
+    every: u64,
+    from_step: u64,
+    to_step: u64,
+}
+
+impl ProbePlan {
+    /// Calls `give(recording, step, values)` for every sample taken in `from..to`, by step and recording.
+    pub fn merge(
+        &self,
+        samples: &[Vec<f32>],
+        from: u64,
+        to: u64,
+        mut give: impl FnMut(usize, u64, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        if self.lengths.is_empty() {
+            return Ok(());
+        }
+        let mut cursors = vec![0usize; self.shards.len()];
+        let mut frames: Vec<Option<Vec<f32>>> = vec![None; self.lengths.len()];
+        for step in from..to {
+            for ((probes, samples), cursor) in self.shards.iter().zip(samples).zip(&mut cursors) {
+                for probe in probes {
+                    let in_window = (probe.from_step..probe.to_step).contains(&(step + 1));
+                    if !((step + 1).is_multiple_of(probe.every) && in_window) {
+                        continue;
+                    }
+                    let length = self.lengths[probe.recording];
+                    let frame = frames[probe.recording].get_or_insert_with(|| vec![0.0; length]);
+                    let neurons = length / probe.variables;
+                    for variable in 0..probe.variables {
+                        for place in &probe.places {
+                            frame[variable * neurons + *place as usize] = samples[*cursor];
+                            *cursor += 1;
+                        }
+                    }
+                }
+            }
+            for (recording, frame) in frames.iter_mut().enumerate() {
+                if let Some(frame) = frame.take() {
+                    give(recording, step, &frame)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Real> Shards<T> {
+    /// Gives every shard the probes of the recordings it holds neurons of.
+    pub(super) fn plan_probes(&mut self, layout: &Layout, variables: &[Vec<String>]) -> ProbePlan {
+        let mut plan = ProbePlan {
+            shards: Vec::new(),
+            lengths: layout
+                .states
+                .iter()
+                .map(|r| {
+                    let neurons = match &r.neurons {
+                        Selection::All => layout.populations[r.population].size as usize,
+                        Selection::Indices(indices) => indices.len(),
+                    };
+                    neurons * r.variables.len()
+                })
+                .collect(),
+        };
+        for worker in &mut self.shards {
+            for shard in worker.get_mut().unwrap_or_else(|e| e.into_inner()).iter_mut() {
+                shard.probes.clear();
+                for (recording, spec) in layout.states.iter().enumerate() {
+                    for (slice_number, slice) in shard.slices.iter().enumerate() {
+                        if slice.population == spec.population {
+                            let probe = probe(
+                                recording,
+                                spec,
+                                slice_number,
+                                &slice.part,
+                                &variables[spec.population],
+                                layout.dt,
+                            );
+                            shard.probes.push(probe);
+                        }
+                    }
+                }
+                plan.shards.push(
+                    shard
+                        .probes
+                        .iter()
+                        .map(|p| PlannedProbe {
+                            recording: p.recording,
+                            variables: p.columns.len(),
+                            places: p.neurons.iter().map(|(_, place)| *place).collect(),
+                            every: p.every,
+                            from_step: p.from_step,
+                            to_step: p.to_step,
+                        })
+                        .collect(),
+                );
+            }
+        }
+        plan
+    }
+}
+
+fn probe(recording: usize, spec: &StateRecording, slice: usize, part: &Part, variables: &[String], dt: f64) -> Probe {
+    let range = part.first..part.first + part.len;
+    let neurons = match &spec.neurons {
+        Selection::All => range.map(|i| (i - part.first, i)).collect(),
+        Selection::Indices(indices) => indices
+            .iter()
+            .enumerate()
+            .filter(|(_, i)| range.contains(i))
+            .map(|(place, i)| (i - part.first, place as u32))
+            .collect(),
+    };
+    let columns = spec
+        .variables
+        .iter()
+        .map(|name| variables.iter().position(|v| v == name).expect("checked when the recording was added"))
+        .collect();
+    let step_of = |time: f64| if time.is_finite() { (time / dt).round().max(0.0) as u64 } else { u64::MAX };
+    Probe {
+        recording,
+        slice,
+        columns,
+        neurons,
+        every: spec.every,
+        from_step: step_of(spec.start),
+        to_step: step_of(spec.stop),
+    }
+}

@@ -1,0 +1,205 @@
+//! The crew at work: shards dealt to workers, stepped together, collected at the end of a stretch of steps.
+
+use super::lay_out::ProbePlan;
+use super::recorder::Layout;
+use super::shard::{Fault, PHASES, Shard, WAIT};
+use crate::compute::clock::{Calibration, ticks};
+use crate::compute::simd::Real;
+use crate::compute::{Barrier, Crew, Isa, Mailbox};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A network laid out for a crew, in single or double precision.
+pub(super) trait Machine: Send {
+    /// Runs steps `from..to`; returns the first step that was not run, which is below `to` after a fault.
+    fn run(&mut self, from: u64, to: u64) -> u64;
+    /// Moves what was logged since the last call to `collected`.
+    fn collect(&mut self, collected: &mut Collected);
+    /// Events, seconds by phase and rows' overflows since the start.
+    fn figures(&self) -> MachineFigures;
+    /// Sets up the state recordings of `layout`.
+    fn install_probes(&mut self, layout: &Layout, variables: &[Vec<String>]) -> ProbePlan;
+    /// Value of a state variable of a neuron.
+    fn state(&self, population: usize, variable: usize, neuron: u32) -> f64;
+}
+
+/// What the shards logged.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// (step, neuron), ascending.
+    pub spikes: Vec<(u64, u32)>,
+    /// For each shard, its samples in the order of its due probes.
+    pub samples: Vec<Vec<f32>>,
+    pub fault: Option<Fault>,
+}
+
+/// Figures of a machine since its start.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MachineFigures {
+    pub events: u64,
+    /// Seconds in each phase, mean over the workers.
+    pub phases: [f64; PHASES.len()],
+    /// Seconds of work (all phases but waiting), for each worker.
+    pub busy: Vec<f64>,
+    pub overflows: u64,
+    pub synapses: u64,
+    pub synapse_bytes: u64,
+}
+
+pub(super) struct Shards<T: Real> {
+    pub isa: Isa,
+    pub crew: Crew,
+    /// For each worker, its shards.
+    pub shards: Vec<Mutex<Vec<Shard<T>>>>,
+    /// One for each shard.
+    pub mailboxes: Vec<Mailbox<u32>>,
+    barrier: Barrier,
+    ticks: Vec<AtomicU64>,
+    seconds: f64,
+    total_ticks: u64,
+}
+
+impl<T: Real> Shards<T> {
+    /// `shards` in order, dealt to the crew in runs of equal length.
+    pub fn new(isa: Isa, crew: Crew, shards: Vec<Shard<T>>) -> Self {
+        let workers = crew.size();
+        let each = shards.len() / workers;
+        assert_eq!(each * workers, shards.len(), "every worker has the same number of shards");
+        let mailboxes = (0..shards.len()).map(|_| Mailbox::default()).collect();
+        let mut shards = shards.into_iter();
+        let shards = (0..workers).map(|_| Mutex::new(shards.by_ref().take(each).collect())).collect();
+        let barrier = Barrier::new(workers);
+        let ticks = (0..workers).map(|_| AtomicU64::new(0)).collect();
+        Self { isa, crew, shards, mailboxes, barrier, ticks, seconds: 0.0, total_ticks: 0 }
+    }
+
+    fn each(&self) -> usize {
+        self.mailboxes.len() / self.crew.size()
+    }
+
+    fn lock(&self, worker: usize) -> std::sync::MutexGuard<'_, Vec<Shard<T>>> {
+        self.shards[worker].lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The steps of one worker.
+    #[allow(unsafe_code)]
+    fn work(&self, worker: usize, from: u64, to: u64, faulty: &AtomicU64) {
+        let mut shards = self.lock(worker);
+        let each = self.each();
+        let mut panic = None;
+        for step in from..to {
+            for (k, shard) in shards.iter_mut().enumerate() {
+                // SAFETY: every worker passes the barrier below once a step. In step `s` only the owner touches list
+                // `s % 2` of a mailbox, all others read list `(s - 1) % 2`, which was written before the last barrier.
+                let out = unsafe { self.mailboxes[worker * each + k].outgoing(step) };
+                out.clear();
+                // SAFETY: as above.
+                let received = self.mailboxes.iter().map(|mailbox| unsafe { mailbox.received(step) });
+                // A neuron model that panics must not leave the other workers waiting at the barrier.
+                let stepped = catch_unwind(AssertUnwindSafe(|| shard.step(self.isa, step, received, out)));
+                if shard.fault.is_some() || stepped.is_err() {
+                    faulty.fetch_min(step, Ordering::Relaxed);
+                    panic = stepped.err();
+                }
+            }
+            if self.crew.size() > 1 {
+                let start = ticks();
+                self.barrier.wait();
+                shards[0].times[WAIT] += ticks().wrapping_sub(start);
+            }
+            // The barrier orders these: either all workers see the fault of this step or none does.
+            if faulty.load(Ordering::Relaxed) <= step {
+                break;
+            }
+        }
+        drop(shards);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl<T: Real> Machine for Shards<T> {
+    fn run(&mut self, from: u64, to: u64) -> u64 {
+        let faulty = AtomicU64::new(u64::MAX);
+        let calibration = Calibration::start();
+        let start = ticks();
+        let this = &*self;
+        this.crew.run(&|worker| {
+            let start = ticks();
+            this.work(worker, from, to, &faulty);
+            this.ticks[worker].fetch_add(ticks().wrapping_sub(start), Ordering::Relaxed);
+        });
+        self.total_ticks += ticks().wrapping_sub(start);
+        self.seconds += calibration.elapsed();
+        match faulty.load(Ordering::Relaxed) {
+            u64::MAX => to,
+            step => step + 1,
+        }
+    }
+
+    fn collect(&mut self, collected: &mut Collected) {
+        collected.spikes.clear();
+        collected.samples.clear();
+        collected.fault = None;
+        for worker in 0..self.crew.size() {
+            for shard in self.lock(worker).iter_mut() {
+                collected.spikes.append(&mut shard.log);
+                collected.samples.push(std::mem::take(&mut shard.samples));
+                if let Some(fault) = shard.fault {
+                    let key = |f: &Fault| (f.step, f.population, f.neuron);
+                    if collected.fault.as_ref().is_none_or(|known| key(&fault) < key(known)) {
+                        collected.fault = Some(fault);
+                    }
+                }
+            }
+        }
+        // Every shard's log is in order already; a stable sort merges such runs in linear time.
+        collected.spikes.sort();
+    }
+
+    fn figures(&self) -> MachineFigures {
+        let per_tick = if self.total_ticks == 0 { 0.0 } else { self.seconds / self.total_ticks as f64 };
+        let workers = self.crew.size();
+        let mut figures = MachineFigures::default();
+        for worker in 0..workers {
+            let mut busy = 0.0;
+            for shard in self.lock(worker).iter() {
+                figures.events += shard.events;
+                figures.overflows += shard.rows.overflows();
+                for (phase, ticks) in shard.times.iter().enumerate() {
+                    let seconds = *ticks as f64 * per_tick;
+                    figures.phases[phase] += seconds / workers as f64;
+                    if phase != WAIT {
+                        busy += seconds;
+                    }
+                }
+                for pathway in &shard.pathways {
+                    figures.synapses += pathway.store.synapses;
+                    figures.synapse_bytes += pathway.store.bytes() as u64;
+                }
+            }
+            figures.busy.push(busy);
+        }
+        figures
+    }
+
+    fn install_probes(&mut self, layout: &Layout, variables: &[Vec<String>]) -> ProbePlan {
+        self.plan_probes(layout, variables)
+    }
+
+    fn state(&self, population: usize, variable: usize, neuron: u32) -> f64 {
+        for worker in 0..self.crew.size() {
+            for shard in self.lock(worker).iter() {
+                for slice in &shard.slices {
+                    let range = slice.part.first..slice.part.first + slice.part.len;
+                    if slice.population == population && range.contains(&neuron) {
+                        return slice.columns[variable][(neuron - slice.part.first) as usize].to_f64();
+                    }
+                }
+            }
+        }
+        f64::NAN
+    }
+}

@@ -1,0 +1,144 @@
+//! Which neurons belong to which shard, and where each has its slots.
+//!
+//! A shard is the part of the network one worker owns: neurons, their synapses' records, their input rows. Every
+//! population is cut into consecutive runs of blocks of 32 neurons, one run a shard, so that shards get like parts
+//! of every population and, on a lattice, whole stretches of the Z-order curve. Results do not depend on the cut.
+
+/// Neurons in a block: the unit of dealing to shards, of SIMD and of counter-based draws.
+pub const BLOCK: u32 = 32;
+/// Largest number of slots a 16-bit record can address.
+pub const NARROW_SLOTS: usize = 65_536;
+
+/// A cut of the network into shards.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    /// Number of shards.
+    pub shards: usize,
+    /// For each population, its parts in order (empty parts left out).
+    pub parts: Vec<Vec<Part>>,
+    /// For each shard, its number of slots.
+    pub slots: Vec<usize>,
+    /// For each population and block of 32 neurons, the shard and the slot of the block's first neuron in the first
+    /// receptor.
+    pub blocks: Vec<Vec<BlockPlace>>,
+}
+
+/// Consecutive neurons of one population in one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The shard.
+    pub shard: usize,
+    /// Index within the population of the first neuron; a multiple of 32.
+    pub first: u32,
+    /// Number of neurons.
+    pub len: u32,
+    /// Slot of the first neuron in the first receptor; receptor `r` of neuron `i` has slot
+    /// `slot + r * padded() + i`.
+    pub slot: usize,
+}
+
+impl Part {
+    /// Neurons, rounded up to whole blocks.
+    pub fn padded(&self) -> usize {
+        self.len.next_multiple_of(BLOCK) as usize
+    }
+}
+
+/// Place of a block of 32 neurons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockPlace {
+    /// The shard.
+    pub shard: u32,
+    /// Slot of the first neuron of the block in the first receptor.
+    pub slot: u32,
+    /// Distance between the slots of one neuron in consecutive receptors.
+    pub stride: u32,
+}
+
+impl Partition {
+    /// Cuts populations of the given (size, number of receptors) into `shards` shards.
+    pub fn new(populations: &[(u32, usize)], shards: usize) -> Self {
+        let mut slots = vec![0usize; shards];
+        let mut parts = Vec::with_capacity(populations.len());
+        let mut places = Vec::with_capacity(populations.len());
+        let mut dealt = 0usize;
+        for (size, receptors) in populations {
+            let blocks = size.div_ceil(BLOCK) as usize;
+            // Whole groups of 128 neurons share their random words: cut there where that costs no balance.
+            let unit = if blocks >= 64 * shards { 4 } else { 1 };
+            let units = blocks.div_ceil(unit);
+            let mut of_population = Vec::new();
+            let mut of_blocks = Vec::with_capacity(blocks);
+            for (s, slots) in slots.iter_mut().enumerate() {
+                // What does not divide evenly goes to shards in turn, so that small populations spread too.
+                let share = |s: usize| (units * s + dealt % shards) / shards;
+                let (from, to) = ((share(s) * unit).min(blocks), (share(s + 1) * unit).min(blocks));
+                if from == to {
+                    continue;
+                }
+                let first = from as u32 * BLOCK;
+                let len = (to as u32 * BLOCK).min(*size) - first;
+                let part = Part { shard: s, first, len, slot: *slots };
+                *slots += part.padded() * receptors;
+                of_blocks.extend((from..to).map(|b| BlockPlace {
+                    shard: s as u32,
+                    slot: (part.slot + (b - from) * BLOCK as usize) as u32,
+                    stride: part.padded() as u32,
+                }));
+                of_population.push(part);
+            }
+            dealt += units % shards;
+            parts.push(of_population);
+            places.push(of_blocks);
+        }
+        Self { shards, parts, slots, blocks: places }
+    }
+
+    /// How many shards `workers` workers take for a network of `slots` slots with `out_degree` synapses a source:
+    /// as few as keep slots within 16 bits, unless the pieces of a source would become very short.
+    pub fn shards_for(workers: usize, slots: usize, out_degree: f64) -> usize {
+        let rounds = slots.div_ceil(NARROW_SLOTS * workers).max(1);
+        let shards = rounds * workers;
+        if rounds > 1 && out_degree / (shards as f64) < 64.0 { workers } else { shards }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_neuron_has_one_place(
+            sizes in prop::collection::vec((1u32..20_000, 0usize..3), 1..6),
+            shards in 1usize..9,
+        ) {
+            let partition = Partition::new(&sizes, shards);
+            for ((size, receptors), (parts, blocks)) in sizes.iter().zip(partition.parts.iter().zip(&partition.blocks)) {
+                let mut next = 0;
+                for part in parts {
+                    prop_assert_eq!(part.first, next);
+                    prop_assert!(part.first % BLOCK == 0 && part.len > 0);
+                    prop_assert!(part.slot + part.padded() * receptors <= partition.slots[part.shard]);
+                    for i in (0..part.len).step_by(BLOCK as usize) {
+                        let place = blocks[((part.first + i) / BLOCK) as usize];
+                        prop_assert_eq!(place.shard as usize, part.shard);
+                        prop_assert_eq!(place.slot as usize, part.slot + i as usize);
+                    }
+                    next += part.len;
+                }
+                prop_assert_eq!(next, *size);
+                prop_assert_eq!(blocks.len(), size.div_ceil(BLOCK) as usize);
+            }
+        }
+
+        #[test]
+        fn shards_are_even(size in 2_000u32..100_000, shards in 1usize..9) {
+            let partition = Partition::new(&[(size, 1), (size / 4, 1)], shards);
+            let most = partition.slots.iter().max().unwrap();
+            let least = partition.slots.iter().min().unwrap();
+            prop_assert!(most - least <= 4 * 32 * 2 + 64);
+        }
+    }
+}

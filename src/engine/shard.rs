@@ -1,0 +1,293 @@
+//! A shard: the neurons one worker owns, the synapses onto them, and their step.
+
+use super::calendar::Calendar;
+use super::partition::Part;
+use super::stimulus::{Stimulus, Target};
+use crate::compute::clock::ticks;
+use crate::compute::input::{all_finite, take};
+use crate::compute::records::{DeliveryScratch, SourceRow};
+use crate::compute::simd::Real;
+use crate::compute::{HugeVec, Isa, Rows};
+use crate::neuron::{Block, Stepper};
+use crate::synapse::Store;
+
+/// Neurons stepped at a time: their inputs and state stay in the first-level cache.
+const TILE: usize = 1024;
+/// Most receptors and most state variables of a model.
+pub(super) const MAX_RECEPTORS: usize = 8;
+pub(super) const MAX_VARIABLES: usize = 16;
+
+/// What a worker does in a step, in order; the names are those of `phases_s`.
+pub(super) const PHASES: [&str; 4] = ["exchange", "deliver", "update", "wait"];
+pub(super) const EXCHANGE: usize = 0;
+pub(super) const DELIVER: usize = 1;
+pub(super) const UPDATE: usize = 2;
+pub(super) const WAIT: usize = 3;
+
+/// The synapses of a shard in one format, and what is on its way through them.
+pub(super) struct Pathway {
+    pub store: Store,
+    pub calendar: Calendar,
+    /// Steps of each delay class.
+    pub delays: Vec<u32>,
+}
+
+/// Where a receptor's synaptic input comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowKind {
+    /// No projection reaches it.
+    None,
+    Narrow,
+    Wide,
+}
+
+pub(super) struct ReceptorInput<T> {
+    pub kind: RowKind,
+    /// First slot.
+    pub slot: usize,
+    /// Weight of one unit of the row.
+    pub unit: T,
+    /// Whether a stimulus adds to it.
+    pub stimulated: bool,
+}
+
+/// Consecutive neurons of one population.
+pub(super) struct Slice<T: Real> {
+    pub population: usize,
+    pub part: Part,
+    /// Number in the whole network of the first neuron.
+    pub first_neuron: u32,
+    pub columns: Vec<HugeVec<T>>,
+    pub refractory: HugeVec<u16>,
+    pub stepper: Box<dyn Stepper<T>>,
+    pub receptors: Vec<ReceptorInput<T>>,
+    pub stimuli: Vec<Stimulus<T>>,
+    /// Whether any stimulus injects current.
+    pub injected: bool,
+}
+
+/// What one state recording takes from one slice.
+pub(super) struct Probe {
+    pub recording: usize,
+    pub slice: usize,
+    pub columns: Vec<usize>,
+    /// (neuron within the slice, its place among the recording's neurons).
+    pub neurons: Vec<(u32, u32)>,
+    pub every: u64,
+    pub from_step: u64,
+    pub to_step: u64,
+}
+
+impl Probe {
+    pub fn due(&self, step: u64) -> bool {
+        (step + 1).is_multiple_of(self.every) && (self.from_step..self.to_step).contains(&(step + 1))
+    }
+}
+
+/// A state variable that was found infinite or NaN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fault {
+    pub step: u64,
+    pub population: usize,
+    pub neuron: u32,
+    pub variable: usize,
+    pub value: f64,
+}
+
+pub(super) struct Shard<T: Real> {
+    pub slices: Vec<Slice<T>>,
+    pub pathways: Vec<Pathway>,
+    pub rows: Rows,
+    pub probes: Vec<Probe>,
+    /// Samples taken since they were last collected: for each due probe in turn, for each variable its neurons.
+    pub samples: Vec<f32>,
+    /// Spikes since they were last collected: step and neuron of the whole network.
+    pub log: Vec<(u64, u32)>,
+    pub events: u64,
+    pub times: [u64; 4],
+    pub fault: Option<Fault>,
+    pub scratch: Scratch<T>,
+}
+
+/// Memory a step works in.
+pub(super) struct Scratch<T> {
+    inputs: Vec<Vec<T>>,
+    zeros: Vec<T>,
+    current: Vec<T>,
+    delivery: DeliveryScratch,
+    heads: Vec<SourceRow>,
+}
+
+impl<T: Real> Default for Scratch<T> {
+    fn default() -> Self {
+        Self {
+            inputs: (0..MAX_RECEPTORS).map(|_| vec![T::ZERO; TILE]).collect(),
+            zeros: vec![T::ZERO; TILE],
+            current: vec![T::ZERO; TILE],
+            delivery: DeliveryScratch::default(),
+            heads: Vec::new(),
+        }
+    }
+}
+
+impl<T: Real> Shard<T> {
+    /// Enters the spikes of the step before `step` into the calendars.
+    pub fn exchange<'a>(&mut self, step: u64, spikes: impl Iterator<Item = &'a [u32]> + Clone) {
+        let heads = &mut self.scratch.heads;
+        for Pathway { store, calendar, delays } in &mut self.pathways {
+            // Three passes, so that the table rows and then the heads are on their way from memory all at once.
+            for list in spikes.clone() {
+                for neuron in list {
+                    crate::compute::records::prefetch_read(&store.rows[*neuron as usize]);
+                }
+            }
+            heads.clear();
+            for list in spikes.clone() {
+                for neuron in list {
+                    let row = store.rows[*neuron as usize];
+                    if row.segments() > 0 {
+                        store.arena.prefetch_head(row);
+                        heads.push(row);
+                    }
+                }
+            }
+            // A spike of step s with a delay of d steps arrives in step s + d, and s is `step - 1`.
+            for row in heads.iter() {
+                store.arena.for_each_segment(*row, |class, segment| {
+                    calendar.push(step - 1 + u64::from(delays[class as usize]), segment);
+                });
+            }
+        }
+    }
+
+    /// Adds what arrives in `step` to the input rows.
+    pub fn deliver(&mut self, isa: Isa, step: u64) {
+        for Pathway { store, calendar, .. } in &mut self.pathways {
+            let arriving = calendar.arriving(step);
+            self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
+            calendar.clear(step);
+        }
+    }
+
+    /// Steps all neurons; their spikes go to `out` and the log.
+    pub fn update(&mut self, isa: Isa, step: u64, out: &mut Vec<u32>) {
+        for slice in &mut self.slices {
+            let from = out.len();
+            if !slice.step(isa, step, &mut self.rows, &mut self.scratch, out) && self.fault.is_none() {
+                self.fault = slice.find_fault(step);
+            }
+            self.log.extend(out[from..].iter().map(|neuron| (step, *neuron)));
+        }
+        self.rows.end_step();
+        for probe in &self.probes {
+            if probe.due(step) {
+                let slice = &self.slices[probe.slice];
+                for column in &probe.columns {
+                    let column = &slice.columns[*column];
+                    self.samples.extend(probe.neurons.iter().map(|(i, _)| column[*i as usize].to_f64() as f32));
+                }
+            }
+        }
+    }
+
+    /// One step between two barriers, timed by phase.
+    pub fn step<'a>(
+        &mut self,
+        isa: Isa,
+        step: u64,
+        received: impl Iterator<Item = &'a [u32]> + Clone,
+        out: &mut Vec<u32>,
+    ) {
+        let start = ticks();
+        if step > 0 {
+            self.exchange(step, received);
+        }
+        let exchanged = ticks();
+        self.deliver(isa, step);
+        let delivered = ticks();
+        self.update(isa, step, out);
+        let updated = ticks();
+        self.times[EXCHANGE] += exchanged.wrapping_sub(start);
+        self.times[DELIVER] += delivered.wrapping_sub(exchanged);
+        self.times[UPDATE] += updated.wrapping_sub(delivered);
+    }
+}
+
+impl<T: Real> Slice<T> {
+    /// Steps all neurons of the slice; false if a membrane potential (the first column) became non-finite.
+    fn step(&mut self, isa: Isa, step: u64, rows: &mut Rows, scratch: &mut Scratch<T>, out: &mut Vec<u32>) -> bool {
+        let padded = self.part.padded();
+        let mut finite = true;
+        let mut offset = 0;
+        while offset < padded {
+            let len = TILE.min(padded - offset);
+            for (input, buffer) in self.receptors.iter().zip(&mut scratch.inputs) {
+                let first = input.slot + offset;
+                match input.kind {
+                    RowKind::Narrow => take(isa, rows, false, first, input.unit, &mut buffer[..len]),
+                    RowKind::Wide => take(isa, rows, true, first, input.unit, &mut buffer[..len]),
+                    RowKind::None if input.stimulated => buffer[..len].fill(T::ZERO),
+                    RowKind::None => {}
+                }
+            }
+            if self.injected {
+                scratch.current[..len].fill(T::ZERO);
+            }
+            for stimulus in &mut self.stimuli {
+                let current = &mut scratch.current[..len];
+                let target = Target { step, offset, len, inputs: &mut scratch.inputs, current };
+                stimulus.add(isa, self.part.first, target);
+            }
+            let mut inputs = [&scratch.zeros[..len]; MAX_RECEPTORS];
+            for ((slot, input), buffer) in inputs.iter_mut().zip(&self.receptors).zip(&scratch.inputs) {
+                if input.stimulated || !matches!(input.kind, RowKind::None) {
+                    *slot = &buffer[..len];
+                }
+            }
+            let count = self.columns.len();
+            let mut columns = self.columns.iter_mut();
+            let mut columns: [&mut [T]; MAX_VARIABLES] = std::array::from_fn(|_| match columns.next() {
+                Some(column) => &mut column[offset..offset + len],
+                None => &mut [],
+            });
+            let mut spikes = [0u32; TILE / 32];
+            let words = len / 32;
+            self.stepper.step(&mut Block {
+                step,
+                offset,
+                len,
+                inputs: &inputs[..self.receptors.len()],
+                current: self.injected.then_some(&scratch.current[..len]),
+                columns: &mut columns[..count],
+                refractory: &mut self.refractory[offset..offset + len],
+                spikes: &mut spikes[..words],
+            });
+            if count > 0 {
+                finite &= all_finite(isa, &self.columns[0][offset..offset + len]);
+            }
+            if offset + len == padded && !self.part.len.is_multiple_of(32) {
+                spikes[words - 1] &= u32::MAX >> (32 - self.part.len % 32);
+            }
+            for (word, bits) in spikes[..words].iter().enumerate() {
+                let mut bits = *bits;
+                while bits != 0 {
+                    let neuron = offset as u32 + word as u32 * 32 + bits.trailing_zeros();
+                    out.push(self.first_neuron + neuron);
+                    bits &= bits - 1;
+                }
+            }
+            offset += len;
+        }
+        finite
+    }
+
+    /// The first neuron with a non-finite variable; padding neurons do not count.
+    fn find_fault(&self, step: u64) -> Option<Fault> {
+        let len = self.part.len as usize;
+        self.columns.iter().enumerate().find_map(|(variable, column)| {
+            let i = column[..len].iter().position(|x| !x.finite())?;
+            let neuron = self.part.first + i as u32;
+            Some(Fault { step, population: self.population, neuron, variable, value: column[i].to_f64() })
+        })
+    }
+}

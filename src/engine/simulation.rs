@@ -1,0 +1,508 @@
+//! [`Simulation`]: a network that runs, and what it tells its observers.
+
+use super::digest::Digest;
+use super::lay_out::{self, LaidOut};
+use super::machine::{Collected, Machine, MachineFigures};
+use super::recorder::{Layout, PopulationLayout, Recorder, Spike, StateRecording, StateSample};
+use super::shard::PHASES;
+use crate::compute::Isa;
+use crate::error::{Error, Result};
+use crate::model::{BrainModel, PopulationId, Selection};
+use crate::synapse::{WeightBits, WeightGrid};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// Precision of neuron state and arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Single.
+    #[default]
+    F32,
+    /// Double.
+    F64,
+}
+
+/// How a network is run. None of these but `dt` and `precision` changes a spike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimOptions {
+    /// Time step, ms.
+    pub dt: f64,
+    /// Worker threads; 0 for as many as the machine has processors.
+    pub threads: usize,
+    /// Precision of state.
+    pub precision: Precision,
+    /// Instruction set; the fastest of the machine if `None`.
+    pub isa: Option<Isa>,
+    /// How finely weights are stored. Changes spikes, as a change of the weights would.
+    pub weight_bits: WeightBits,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self { dt: 0.1, threads: 0, precision: Precision::F32, isa: None, weight_bits: WeightBits::Auto }
+    }
+}
+
+/// How weights onto one receptor are stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredWeights {
+    /// Population.
+    pub population: String,
+    /// Receptor.
+    pub receptor: String,
+    /// Unit of the weights.
+    pub unit: String,
+    /// The grid.
+    pub grid: WeightGrid,
+}
+
+/// Where a run is, told to a callback between stretches of steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Biological time reached, ms.
+    pub time_ms: f64,
+    /// Biological time at which the run ends, ms.
+    pub until_ms: f64,
+    /// Wall-clock time since the run began.
+    pub wall: Duration,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It reached its end.
+    Complete,
+    /// The callback stopped it.
+    Interrupted,
+}
+
+/// Figures of a simulation since it was built.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Neurons.
+    pub neurons: u64,
+    /// Synapses.
+    pub synapses: u64,
+    /// Bytes of synapses with all their tables.
+    pub synapse_bytes: u64,
+    /// Worker threads.
+    pub threads: usize,
+    /// Instruction set.
+    pub isa: Isa,
+    /// Seconds it took to build.
+    pub build_s: f64,
+    /// Seconds spent in steps and recording.
+    pub sim_s: f64,
+    /// Biological time simulated, ms.
+    pub simulated_ms: f64,
+    /// Spikes.
+    pub spikes: u64,
+    /// Synaptic events: records delivered.
+    pub synaptic_events: u64,
+    /// Spikes of each population.
+    pub population_spikes: Vec<u64>,
+    /// Seconds by phase, mean over the workers; `record` is that of the collecting thread.
+    pub phases_s: BTreeMap<String, f64>,
+    /// Seconds of work of each worker.
+    pub busy_s: Vec<f64>,
+    /// Additions that overflowed their row and took the exact detour.
+    pub row_overflows: u64,
+    /// Digest of all spikes.
+    pub spike_digest: String,
+}
+
+impl Figures {
+    /// Wall-clock time over biological time.
+    pub fn real_time_factor(&self) -> f64 {
+        if self.simulated_ms > 0.0 { self.sim_s * 1e3 / self.simulated_ms } else { 0.0 }
+    }
+}
+
+/// A recorder inside a simulation; gives it back by [`Simulation::recorder`].
+#[derive(Debug)]
+pub struct RecorderHandle<R> {
+    index: usize,
+    kind: PhantomData<fn() -> R>,
+}
+
+/// A network laid out for a number of threads, ready to step.
+pub struct Simulation {
+    machine: Box<dyn Machine>,
+    layout: Layout,
+    variables: Vec<Vec<String>>,
+    weights: Vec<StoredWeights>,
+    recorders: Vec<Box<dyn Recorder>>,
+    started: bool,
+    finished: bool,
+    step: u64,
+    probes: lay_out::ProbePlan,
+    stretch: Stretch,
+    figures: Figures,
+    digest: Digest,
+    record_s: f64,
+    collected: Collected,
+    batch: Vec<Spike>,
+    model: BrainModel,
+    options: SimOptions,
+}
+
+/// How many steps are run between two collections: about as many as take [`Stretch::AIM`].
+struct Stretch {
+    steps: u64,
+}
+
+impl Stretch {
+    const AIM: Duration = Duration::from_millis(40);
+    /// Bounds what the logs hold.
+    const MOST: u64 = 10_000;
+
+    fn adapt(&mut self, took: Duration) {
+        let ratio = Self::AIM.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        self.steps = ((self.steps as f64 * ratio.clamp(0.25, 4.0)) as u64).clamp(1, Self::MOST);
+    }
+}
+
+impl std::fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Simulation(step {}, {} neurons)", self.step, self.figures.neurons)
+    }
+}
+
+impl Simulation {
+    /// Lays the network out: draws its synapses and derives every model's constants.
+    ///
+    /// # Errors
+    /// If an option is out of range, a model cannot be run with this time step or precision, or the machine lacks
+    /// the instruction set.
+    pub fn new(model: BrainModel, options: SimOptions) -> Result<Self> {
+        let start = Instant::now();
+        if !(options.dt.is_finite() && options.dt > 0.0) {
+            return Err(Error::invalid("run.dt", format!("{} ms is not above zero", options.dt)));
+        }
+        let isa = options.isa.unwrap_or_else(Isa::detect);
+        if !isa.available() {
+            return Err(Error::Unavailable(format!("this machine cannot run instruction set `{isa}`")));
+        }
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        let LaidOut { machine, weights } = lay_out::lay_out(&model, &options, isa, threads)?;
+        let populations = model
+            .populations()
+            .iter()
+            .map(|p| PopulationLayout { name: p.name().to_owned(), first: p.first(), size: p.size() })
+            .collect();
+        let layout = Layout { dt: options.dt, populations, states: Vec::new() };
+        let variables = model
+            .populations()
+            .iter()
+            .map(|p| p.model().variables().iter().map(|v| v.name.to_owned()).collect())
+            .collect();
+        let built = machine.figures();
+        let figures = Figures {
+            neurons: u64::from(layout.neurons()),
+            synapses: built.synapses,
+            synapse_bytes: built.synapse_bytes,
+            threads,
+            isa,
+            build_s: start.elapsed().as_secs_f64(),
+            sim_s: 0.0,
+            simulated_ms: 0.0,
+            spikes: 0,
+            synaptic_events: 0,
+            population_spikes: vec![0; layout.populations.len()],
+            phases_s: BTreeMap::new(),
+            busy_s: Vec::new(),
+            row_overflows: 0,
+            spike_digest: Digest::default().hex(),
+        };
+        Ok(Self {
+            machine,
+            layout,
+            variables,
+            weights,
+            recorders: Vec::new(),
+            started: false,
+            finished: false,
+            step: 0,
+            probes: lay_out::ProbePlan::default(),
+            stretch: Stretch { steps: 16 },
+            figures,
+            digest: Digest::default(),
+            record_s: 0.0,
+            collected: Collected::default(),
+            batch: Vec::new(),
+            model,
+            options,
+        })
+    }
+
+    /// Adds an observer. It is told of everything from the next step on.
+    ///
+    /// # Errors
+    /// If the simulation has begun.
+    pub fn record<R: Recorder>(&mut self, recorder: R) -> Result<RecorderHandle<R>> {
+        self.record_boxed(Box::new(recorder))?;
+        Ok(RecorderHandle { index: self.recorders.len() - 1, kind: PhantomData })
+    }
+
+    /// Adds an observer whose type is not known here.
+    ///
+    /// # Errors
+    /// If the simulation has begun.
+    pub fn record_boxed(&mut self, recorder: Box<dyn Recorder>) -> Result<()> {
+        self.refuse_when_started("recorders")?;
+        self.recorders.push(recorder);
+        Ok(())
+    }
+
+    /// Asks for samples of state variables; every recorder is told of them. Fills in the units.
+    ///
+    /// # Errors
+    /// If the simulation has begun, or the population, a variable or a neuron does not exist.
+    pub fn record_state(&mut self, mut recording: StateRecording) -> Result<()> {
+        self.refuse_when_started("state recordings")?;
+        let Some(population) = self.model.populations().get(recording.population) else {
+            return Err(Error::Usage(format!("there is no population number {}", recording.population)));
+        };
+        let known = population.model().variables();
+        recording.units.clear();
+        for name in &recording.variables {
+            let Some(variable) = known.iter().find(|v| v.name == name) else {
+                let names: Vec<_> = known.iter().map(|v| v.name).collect();
+                return Err(Error::Usage(format!(
+                    "population `{}` has no state variable `{name}`; it has {}",
+                    population.name(),
+                    names.join(", ")
+                )));
+            };
+            recording.units.push(variable.unit.to_owned());
+        }
+        if let Selection::Indices(indices) = &recording.neurons
+            && let Some(bad) = indices.iter().find(|i| **i >= population.size())
+        {
+            return Err(Error::Usage(format!(
+                "population `{}` has no neuron {bad}; it has 0 to {}",
+                population.name(),
+                population.size() - 1
+            )));
+        }
+        recording.every = recording.every.max(1);
+        self.layout.states.push(recording);
+        Ok(())
+    }
+
+    fn refuse_when_started(&self, what: &str) -> Result<()> {
+        if self.started { Err(Error::Usage(format!("{what} are added before the first step"))) } else { Ok(()) }
+    }
+
+    /// A recorder that was added with [`record`](Self::record).
+    ///
+    /// # Panics
+    /// If the handle is of another simulation.
+    pub fn recorder<R: Recorder>(&self, handle: &RecorderHandle<R>) -> &R {
+        let recorder: &dyn Any = &*self.recorders[handle.index];
+        recorder.downcast_ref().expect("the handle is of this simulation")
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn step(&mut self) -> Result<()> {
+        self.run_steps(1, &mut |_| ControlFlow::Continue(())).map(drop)
+    }
+
+    /// Runs for `duration` ms of biological time.
+    ///
+    /// # Errors
+    /// If state becomes non-finite or a recorder fails. Everything up to there has been recorded.
+    pub fn run(&mut self, duration: f64) -> Result<()> {
+        self.run_with(duration, |_| ControlFlow::Continue(())).map(drop)
+    }
+
+    /// Runs for `duration` ms and calls `progress` a few times a second; it may stop the run.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_with(
+        &mut self,
+        duration: f64,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome> {
+        let steps = duration / self.options.dt;
+        if !(steps.is_finite() && steps >= 0.0) {
+            return Err(Error::Usage(format!("a run of {duration} ms is not possible")));
+        }
+        self.run_steps(steps.round() as u64, &mut progress)
+    }
+
+    fn run_steps(&mut self, steps: u64, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Outcome> {
+        if self.finished {
+            return Err(Error::Usage("the simulation has been finished".to_owned()));
+        }
+        self.start()?;
+        let begin = Instant::now();
+        let until = self.step + steps;
+        let mut outcome = Outcome::Complete;
+        let mut result = Ok(());
+        while self.step < until {
+            let to = until.min(self.step + self.stretch.steps);
+            let stretch = Instant::now();
+            let from = self.step;
+            self.step = self.machine.run(from, to);
+            let ran = stretch.elapsed();
+            let record = Instant::now();
+            result = self.collect(from);
+            self.record_s += record.elapsed().as_secs_f64();
+            if self.step == to {
+                self.stretch.adapt(ran);
+            }
+            if result.is_err() {
+                break;
+            }
+            let told = Progress {
+                time_ms: self.step as f64 * self.options.dt,
+                until_ms: until as f64 * self.options.dt,
+                wall: begin.elapsed(),
+            };
+            if progress(told).is_break() && self.step < until {
+                outcome = Outcome::Interrupted;
+                break;
+            }
+        }
+        self.figures.sim_s += begin.elapsed().as_secs_f64();
+        self.figures.simulated_ms = self.step as f64 * self.options.dt;
+        result.map(|()| outcome)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        if !self.started {
+            self.started = true;
+            self.probes = self.machine.install_probes(&self.layout, &self.variables);
+            for recorder in &mut self.recorders {
+                recorder.start(&self.layout)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands what the shards logged since step `from` to the recorders.
+    fn collect(&mut self, from: u64) -> Result<()> {
+        self.machine.collect(&mut self.collected);
+        self.batch.clear();
+        self.batch.extend(self.collected.spikes.iter().map(|(step, neuron)| Spike { step: *step, neuron: *neuron }));
+        self.digest.update(&self.batch);
+        self.figures.spikes += self.batch.len() as u64;
+        for spike in &self.batch {
+            self.figures.population_spikes[self.layout.locate(spike.neuron).0] += 1;
+        }
+        for recorder in &mut self.recorders {
+            recorder.spikes(from, self.step, &self.batch)?;
+        }
+        let recorders = &mut self.recorders;
+        self.probes.merge(&self.collected.samples, from, self.step, |recording, step, values| {
+            let sample = StateSample { recording, step, values };
+            recorders.iter_mut().try_for_each(|recorder| recorder.state(&sample))
+        })?;
+        if let Some(fault) = self.collected.fault {
+            return Err(Error::NonFinite {
+                population: self.layout.populations[fault.population].name.clone(),
+                neuron: fault.neuron,
+                variable: self.variables[fault.population][fault.variable].clone(),
+                value: fault.value,
+                step: fault.step,
+                time_ms: self.layout.time_of(fault.step),
+            });
+        }
+        Ok(())
+    }
+
+    /// Tells the recorders that this was all. Called once, also after an error; dropping the simulation does it too.
+    ///
+    /// # Errors
+    /// The first a recorder reports; the others are closed nevertheless.
+    pub fn finish(&mut self) -> Result<()> {
+        if self.finished {
+            return Ok(());
+        }
+        self.finished = true;
+        if !self.started {
+            return Ok(());
+        }
+        let mut first = Ok(());
+        for recorder in &mut self.recorders {
+            let closed = recorder.finish();
+            if first.is_ok() {
+                first = closed;
+            }
+        }
+        first
+    }
+
+    /// Figures so far.
+    pub fn figures(&self) -> Figures {
+        let MachineFigures { events, phases, busy, overflows, .. } = self.machine.figures();
+        let mut figures = self.figures.clone();
+        figures.synaptic_events = events;
+        figures.busy_s = busy;
+        figures.row_overflows = overflows;
+        figures.phases_s = PHASES.iter().map(|name| (*name).to_owned()).zip(phases).collect();
+        figures.phases_s.insert("record".to_owned(), self.record_s);
+        figures.spike_digest = self.digest.hex();
+        figures
+    }
+
+    /// Number of steps taken.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Biological time reached, ms.
+    pub fn time(&self) -> f64 {
+        self.step as f64 * self.options.dt
+    }
+
+    /// How neurons are numbered.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How weights are stored, receptor by receptor.
+    pub fn stored_weights(&self) -> &[StoredWeights] {
+        &self.weights
+    }
+
+    /// The network.
+    pub fn model(&self) -> &BrainModel {
+        &self.model
+    }
+
+    /// Present value of a state variable of one neuron.
+    ///
+    /// # Errors
+    /// If the population, variable or neuron does not exist.
+    pub fn state(&self, population: PopulationId, variable: &str, neuron: u32) -> Result<f64> {
+        let Some(p) = self.layout.populations.get(population.0) else {
+            return Err(Error::Usage(format!("there is no population number {}", population.0)));
+        };
+        let Some(v) = self.variables[population.0].iter().position(|v| v == variable) else {
+            return Err(Error::Usage(format!("population `{}` has no state variable `{variable}`", p.name)));
+        };
+        if neuron >= p.size {
+            return Err(Error::Usage(format!("population `{}` has no neuron {neuron}", p.name)));
+        }
+        Ok(self.machine.state(population.0, v, neuron))
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        // Errors cannot be reported here; `finish` is the way to see them.
+        let _ = self.finish();
+    }
+}

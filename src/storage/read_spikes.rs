@@ -1,0 +1,198 @@
+//! Reading spikes back, in any of the formats written.
+
+use super::PopulationSpikes;
+use super::csv_spikes;
+use super::hdf5_stream::hdf5_error;
+use super::npy_spikes;
+use super::run_record::RunRecord;
+use super::sonata_spikes::SIZE_ATTRIBUTE;
+use crate::error::{Error, Result};
+use rust_hdf5::{FileLocking, H5File};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// Reads the spikes of every population from a file (`.h5`, `.csv`, or either of an NPY pair) or an output folder
+/// (`spikes.h5`, else `spikes.csv`, else `spikes_*_times.npy`; sizes that the format does not hold come from
+/// `run.json`).
+///
+/// Populations come in the order of the network where the folder has a `run.json`, else in that of the file. SONATA
+/// files of other programs are read too, those of its first version as one population without a name; spikes that are
+/// not in order of time are put in order.
+///
+/// # Errors
+/// There are no spikes, a file cannot be read, or its content is not what it should be.
+pub fn read_spikes(path: impl AsRef<Path>) -> Result<Vec<PopulationSpikes>> {
+    let path = path.as_ref();
+    let about = std::fs::metadata(path).map_err(|e| Error::io(path, "open", e))?;
+    let mut populations = if about.is_dir() { read_folder(path)? } else { read_file(path)? };
+    let folder = if about.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let record = folder.join("run.json");
+    if record.is_file() {
+        complete(&mut populations, &RunRecord::read(&record)?);
+    }
+    Ok(populations)
+}
+
+/// Sizes and order of the populations as the run's record has them.
+fn complete(populations: &mut [PopulationSpikes], record: &RunRecord) {
+    let place = |name: &str| record.populations.0.iter().position(|(n, _)| n == name);
+    for population in populations.iter_mut() {
+        if let (0, Some(i)) = (population.size, place(&population.name)) {
+            population.size = record.populations.0[i].1;
+        }
+    }
+    populations.sort_by_key(|p| place(&p.name).unwrap_or(usize::MAX));
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<PopulationSpikes>> {
+    for name in ["spikes.h5", "spikes.csv"] {
+        let file = folder.join(name);
+        if file.is_file() {
+            return read_file(&file);
+        }
+    }
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))? {
+        let entry = entry.map_err(|e| Error::io(folder, "read", e))?;
+        if let Some(name) = entry.file_name().to_str().and_then(population_of_npy) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        let message = "there are no spikes (no spikes.h5, spikes.csv or spikes_*_times.npy)";
+        return Err(Error::format(folder, message));
+    }
+    names.iter().map(|name| read_npy(folder, name)).collect()
+}
+
+/// Population of either file of an NPY pair.
+fn population_of_npy(file: &str) -> Option<&str> {
+    let rest = file.strip_prefix("spikes_")?;
+    rest.strip_suffix("_times.npy").or_else(|| rest.strip_suffix("_ids.npy"))
+}
+
+fn read_file(path: &Path) -> Result<Vec<PopulationSpikes>> {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("h5" | "hdf5") => read_sonata(path),
+        Some("csv") => read_csv(path),
+        Some("npy") if population_of_npy(name).is_some() => {
+            let population = population_of_npy(name).unwrap_or_default();
+            Ok(vec![read_npy(path.parent().unwrap_or(Path::new("")), population)?])
+        }
+        _ => Err(Error::format(path, "spikes are read from .h5, .csv or spikes_<population>_times.npy files")),
+    }
+}
+
+/// Opens an HDF5 file for reading, also while it is being written and where the file system has no locks.
+pub(super) fn open_hdf5(path: &Path) -> Result<H5File> {
+    H5File::options().locking(FileLocking::BestEffort).open(path).map_err(|e| hdf5_error(path, "read", e))
+}
+
+fn read_sonata(path: &Path) -> Result<Vec<PopulationSpikes>> {
+    let failed = |e| hdf5_error(path, "read", e);
+    let file = open_hdf5(path)?;
+    let spikes = file
+        .root_group()
+        .group("spikes")
+        .map_err(|_| Error::format(path, "there is no group `/spikes`; it is not a SONATA spike file"))?;
+    // The first files of the format had no populations: their spikes stand in the group itself.
+    if spikes.dataset_names().map_err(failed)?.iter().any(|name| name == "timestamps") {
+        return Ok(vec![read_group(path, &file, "", "spikes", "gids")?]);
+    }
+    let names = spikes.group_names().map_err(failed)?;
+    names.iter().map(|name| read_group(path, &file, name, &format!("spikes/{name}"), "node_ids")).collect()
+}
+
+fn read_group(path: &Path, file: &H5File, name: &str, group: &str, ids: &str) -> Result<PopulationSpikes> {
+    let failed = |e| hdf5_error(path, "read", e);
+    let times = file.dataset(&format!("{group}/timestamps")).map_err(failed)?;
+    let ids = file.dataset(&format!("{group}/{ids}")).map_err(failed)?;
+    let size = ids.attr(SIZE_ATTRIBUTE).and_then(|a| a.read_numeric_as::<u64>()).unwrap_or_default();
+    let size = size.first().map_or(0, |&n| u32::try_from(n).unwrap_or(0));
+    let times_ms: Vec<f64> = times.read_numeric_as().map_err(failed)?;
+    let ids: Vec<u64> = ids.read_numeric_as().map_err(failed)?;
+    let too_large = |id| Error::format(path, format!("`/{group}` has a spike of node {id}; ids end below 2^32"));
+    let ids: Result<Vec<u32>> = ids.into_iter().map(|id| u32::try_from(id).map_err(|_| too_large(id))).collect();
+    ordered(path, PopulationSpikes { name: name.to_owned(), size, times_ms, ids: ids? })
+}
+
+/// Checks lengths and puts the spikes in order of time.
+fn ordered(path: &Path, spikes: PopulationSpikes) -> Result<PopulationSpikes> {
+    let PopulationSpikes { name, size, mut times_ms, mut ids } = spikes;
+    if times_ms.len() != ids.len() {
+        let (times, ids) = (times_ms.len(), ids.len());
+        let message = format!(
+            "population `{name}` has {times} times and {ids} ids; a run that was killed leaves such a file, which `storage::repair` mends"
+        );
+        return Err(Error::format(path, message));
+    }
+    if !times_ms.is_sorted() {
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by(|&a, &b| times_ms[a].total_cmp(&times_ms[b]));
+        times_ms = order.iter().map(|&i| times_ms[i]).collect();
+        ids = order.iter().map(|&i| ids[i]).collect();
+    }
+    Ok(PopulationSpikes { name, size, times_ms, ids })
+}
+
+fn read_csv(path: &Path) -> Result<Vec<PopulationSpikes>> {
+    let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
+    let mut lines = BufReader::with_capacity(256 * 1024, file);
+    let mut line = String::new();
+    let mut populations: Vec<PopulationSpikes> = Vec::new();
+    let mut last = 0;
+    for number in 1_u64.. {
+        line.clear();
+        if lines.read_line(&mut line).map_err(|e| Error::io(path, "read", e))? == 0 {
+            break;
+        }
+        let text = line.trim_end_matches(['\n', '\r']);
+        if number == 1 {
+            if text != csv_spikes::HEADER {
+                let expected = csv_spikes::HEADER;
+                return Err(Error::format(path, format!("line 1 is `{text}`; `{expected}` is expected")));
+            }
+            continue;
+        }
+        let (Some((time, name, id)), true) = (parse_csv(text), line.ends_with('\n')) else {
+            let message = format!("line {number} is `{text}`; a time, a population and an id are expected");
+            return Err(Error::format(path, message));
+        };
+        if populations.get(last).is_none_or(|p| p.name != name) {
+            last = populations.iter().position(|p| p.name == name).unwrap_or_else(|| {
+                populations.push(PopulationSpikes { name: name.to_owned(), ..PopulationSpikes::default() });
+                populations.len() - 1
+            });
+        }
+        populations[last].times_ms.push(time);
+        populations[last].ids.push(id);
+    }
+    populations.into_iter().map(|p| ordered(path, p)).collect()
+}
+
+fn parse_csv(line: &str) -> Option<(f64, &str, u32)> {
+    let mut cells = line.split(',');
+    let (time, name, id) = (cells.next()?, cells.next()?, cells.next()?);
+    if cells.next().is_some() {
+        return None;
+    }
+    Some((time.parse().ok()?, name, id.parse().ok()?))
+}
+
+fn read_npy(folder: &Path, population: &str) -> Result<PopulationSpikes> {
+    let [times, ids] = npy_spikes::file_names(population).map(|name| folder.join(name));
+    let (times_ms, ids) = (read_array::<f64>(&times)?, read_array::<u32>(&ids)?);
+    ordered(folder, PopulationSpikes { name: population.to_owned(), size: 0, times_ms, ids })
+}
+
+fn read_array<T: npyz::Deserialize>(path: &Path) -> Result<Vec<T>> {
+    let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
+    let array = npyz::NpyFile::new(BufReader::with_capacity(256 * 1024, file));
+    array
+        .and_then(npyz::NpyFile::into_vec)
+        .map_err(|e| Error::format(path, format!("it is not the array expected: {e}")))
+}
