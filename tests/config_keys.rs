@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use tessera::config::{OutputSpec, Precision, RecordKind, RunSpec, SpikesFormat, WeightBits, reference, schema};
+use tessera::config::{OutputSpec, RecordKind, RunSpec, SpikesFormat, reference, schema};
+use tessera::engine::Precision;
 use tessera::error::Fault;
 use tessera::model::{
     ConnectionRule, DelaySpec, Distribution, KernelShape, Placement, ProjectionSpec, Selection, StimulusKind,
     StimulusSpec,
 };
+use tessera::synapse::WeightBits;
 
 const FULL: &str = include_str!("config/full.toml");
 
