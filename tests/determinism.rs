@@ -29,7 +29,7 @@ const GOLDEN: [(&str, u64, &str); 13] = [
     ("lattice_4d", 40058, "c8e69d4f2faf1f9b"),
     ("brunel", 6832, "610c7c374aa5a295"),
     ("cuba", 1694, "56676fee5115448e"),
-    ("coba", 3058, "ae27a8ee5494baec"),
+    ("coba", 4260, "df0caea889e68240"),
     ("microcircuit", 11535, "b241d8782f107106"),
     ("larva", 1583, "867b7080ef4fc0c7"),
     ("mixed", 13895, "847b4bf11bacef46"),
