@@ -133,5 +133,10 @@ fn sampling(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rules, preparation, sampling);
+criterion_group! {
+    name = benches;
+    // Plots would need a plotting backend this package does not enable.
+    config = Criterion::default().without_plots();
+    targets = rules, preparation, sampling
+}
 criterion_main!(benches);

@@ -5,8 +5,8 @@
 //! that happens once (construction, initial values); seven rounds, which the paper finds Crush-resistant, for
 //! the draws of every step.
 
-const MUL: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+pub(crate) const MUL: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub(crate) const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// Rounds used for construction and initial values.
 pub const ROUNDS_BUILD: usize = 10;

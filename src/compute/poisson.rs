@@ -5,7 +5,7 @@
 //! the threshold is decided with 32 more bits, so probabilities are right to 2^-48.
 
 use super::simd::{Lanes, Real};
-use crate::rng::{Key, ROUNDS_STEP, philox, philox_lanes};
+use crate::rng::{Key, MUL, ROUNDS_STEP, WEYL, philox};
 
 /// Largest mean of one table. Larger means are sums of several draws: 32 columns then hold all but 1e-13 of the mass.
 const MAX_MEAN: f64 = 6.0;
@@ -67,28 +67,33 @@ impl PoissonTable {
         out: &mut [S::Elem],
     ) {
         let weight = S::splat(weight);
+        let mut words = [[0u32; WORDS]; 4];
         for part in 0..self.parts {
-            let mut group = u32::MAX;
-            let mut words = [[0u32; 16]; 4];
-            for (b, chunk) in out.chunks_exact_mut(32).enumerate() {
-                let block = first / 32 + b as u32;
-                if block / 4 != group {
-                    group = block / 4;
-                    let lane: [u32; 16] = std::array::from_fn(|l| group * 16 + l as u32);
-                    let counter = [lane, [step as u32; 16], [(step >> 32) as u32; 16], [part; 16]];
-                    words = philox_lanes::<ROUNDS_STEP, 16>(counter, keys.draw);
+            let mut done = 0;
+            while done < out.len() {
+                // Four blocks of 32 neurons share 16 counters: start at the first counter of that group.
+                let block = first / 32 + (done / 32) as u32;
+                let group = block / 4;
+                let stretch = ((WORDS / 16 * 4) as u32 - block % 4) as usize * 32;
+                let end = out.len().min(done + stretch);
+                counter_words(keys.draw, group * 16, step, part, &mut words);
+                for (b, chunk) in out[done..end].chunks_exact_mut(32).enumerate() {
+                    let block = block + b as u32;
+                    let at = ((block / 4 - group) * 16) as usize;
+                    let draws: &[u32; 16] = words[(block % 4) as usize][at..at + 16].try_into().expect("sixteen words");
+                    let mut events = [0u16; 32];
+                    let ties = S::alias32(draws, &self.threshold, &self.alias, &mut events);
+                    if ties != 0 {
+                        self.refine(keys, block, step, part, draws, ties, &mut events);
+                    }
+                    let mut i = 0;
+                    while i < 32 {
+                        let sum = S::load(&chunk[i..]).add(S::load_u16(&events[i..]).mul(weight));
+                        sum.store(&mut chunk[i..]);
+                        i += S::LANES;
+                    }
                 }
-                let mut events = [0u16; 32];
-                let ties = S::alias32(&words[(block % 4) as usize], &self.threshold, &self.alias, &mut events);
-                if ties != 0 {
-                    self.refine(keys, block, step, part, &words[(block % 4) as usize], ties, &mut events);
-                }
-                let mut i = 0;
-                while i < 32 {
-                    let sum = S::load(&chunk[i..]).add(S::load_u16(&events[i..]).mul(weight));
-                    sum.store(&mut chunk[i..]);
-                    i += S::LANES;
-                }
+                done = end;
             }
         }
     }
@@ -113,6 +118,35 @@ impl PoissonTable {
             let more = philox::<ROUNDS_STEP>([block * 32 + i, step as u32, (step >> 32) as u32, part], keys.refine)[0];
             events[i as usize] = if more < self.residual[column] { column as u16 } else { self.alias[column] };
         }
+    }
+}
+
+/// Counters drawn at a time: those of 1024 neurons.
+const WORDS: usize = 128;
+
+/// The blocks at counters (first + i, step, part): word `w` of block `i` goes to `words[w][i]`.
+///
+/// The same words as [`philox`]. They stay in the lower halves of 64-bit lanes from round to round, whose upper halves
+/// are never read: multiplications widen 32 bits to 64 anyway, and a plain loop of one block a turn becomes whole
+/// vectors.
+#[inline(always)]
+fn counter_words(key: Key, first: u32, step: u64, part: u32, words: &mut [[u32; WORDS]; 4]) {
+    const LOW: u64 = 0xffff_ffff;
+    let [w0, w1, w2, w3] = words;
+    for i in 0..WORDS {
+        let mut c = [u64::from(first.wrapping_add(i as u32)), step & LOW, step >> 32, u64::from(part)];
+        let [mut k0, mut k1] = key.0;
+        for _ in 0..ROUNDS_STEP {
+            let p0 = (c[0] & LOW) * u64::from(MUL[0]);
+            let p1 = (c[2] & LOW) * u64::from(MUL[1]);
+            c = [p1 >> 32 ^ c[1] ^ u64::from(k0), p1, p0 >> 32 ^ c[3] ^ u64::from(k1), p0];
+            k0 = k0.wrapping_add(WEYL[0]);
+            k1 = k1.wrapping_add(WEYL[1]);
+        }
+        w0[i] = c[0] as u32;
+        w1[i] = c[1] as u32;
+        w2[i] = c[2] as u32;
+        w3[i] = c[3] as u32;
     }
 }
 
@@ -193,6 +227,15 @@ mod tests {
             assert!((rest_n - rest).abs() < 6.0 * rest.sqrt() + 6.0, "tail of mean {mean}: {rest_n} for {rest}");
             // Six standard deviations of chi-square.
             assert!(chi2 < freedom + 6.0 * (2.0f64 * freedom).sqrt() + 6.0, "mean {mean}: chi2 {chi2}, {freedom} dof");
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_philox() {
+        let mut words = [[0u32; WORDS]; 4];
+        counter_words(Key([5, 6]), 96, 7 << 32 | 3, 2, &mut words);
+        for (i, counter) in (96..).take(WORDS).enumerate() {
+            assert_eq!(words.map(|w| w[i]), philox::<ROUNDS_STEP>([counter, 3, 7, 2], Key([5, 6])));
         }
     }
 

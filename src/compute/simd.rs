@@ -186,7 +186,8 @@ macro_rules! portable_lanes {
     ($t:ty, $n:literal, $bits:ty, $bias:literal, $mantissa:literal, $magic:literal) => {
         impl Lanes for Array<$t, $n> {
             type Elem = $t;
-            type Mask = [bool; $n];
+            // All ones or all zeros in each lane: what compares and selects of every vector unit work on.
+            type Mask = [$bits; $n];
             const LANES: usize = $n;
             #[inline(always)]
             fn splat(x: $t) -> Self {
@@ -241,19 +242,21 @@ macro_rules! portable_lanes {
             }
             #[inline(always)]
             fn ge(self, o: Self) -> Self::Mask {
-                std::array::from_fn(|i| self.0[i] >= o.0[i])
+                std::array::from_fn(|i| <$bits>::from(self.0[i] >= o.0[i]).wrapping_neg())
             }
             #[inline(always)]
             fn lt(self, o: Self) -> Self::Mask {
-                std::array::from_fn(|i| self.0[i] < o.0[i])
+                std::array::from_fn(|i| <$bits>::from(self.0[i] < o.0[i]).wrapping_neg())
             }
             #[inline(always)]
             fn select(mask: Self::Mask, a: Self, b: Self) -> Self {
-                Self(std::array::from_fn(|i| if mask[i] { a.0[i] } else { b.0[i] }))
+                Self(std::array::from_fn(|i| {
+                    <$t>::from_bits((a.0[i].to_bits() & mask[i]) | (b.0[i].to_bits() & !mask[i]))
+                }))
             }
             #[inline(always)]
             fn bits(mask: Self::Mask) -> u32 {
-                mask.iter().enumerate().fold(0, |bits, (i, m)| bits | u32::from(*m) << i)
+                mask.iter().enumerate().fold(0, |bits, (i, m)| bits | (*m as u32 & 1 << i))
             }
             #[inline(always)]
             fn and(a: Self::Mask, b: Self::Mask) -> Self::Mask {
@@ -276,7 +279,7 @@ macro_rules! portable_lanes {
                 std::array::from_fn(|i| {
                     let counting = counters[i] > 0;
                     counters[i] = counters[i].saturating_sub(1);
-                    counting
+                    <$bits>::from(counting).wrapping_neg()
                 })
             }
         }
@@ -403,6 +406,56 @@ mod x86 {
         };
     }
 
+    /// A table of 32 numbers below 2^16 as bytes: low halves of entries 0 to 15 and 16 to 31, then high halves; each
+    /// vector holds its 16 bytes twice, as byte shuffles look up within halves of a vector.
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    #[inline(always)]
+    unsafe fn byte_tables(table: &[u16; 32]) -> [__m256i; 4] {
+        unsafe {
+            let part = |i: usize| _mm_loadu_si128(table.as_ptr().add(i).cast());
+            let low = |v: __m128i| _mm_and_si128(v, _mm_set1_epi16(0xff));
+            let high = |v: __m128i| _mm_srli_epi16::<8>(v);
+            let twice = |a: __m128i, b: __m128i| _mm256_broadcastsi128_si256(_mm_packus_epi16(a, b));
+            [
+                twice(low(part(0)), low(part(8))),
+                twice(low(part(16)), low(part(24))),
+                twice(high(part(0)), high(part(8))),
+                twice(high(part(16)), high(part(24))),
+            ]
+        }
+    }
+
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    #[inline(always)]
+    unsafe fn alias32_avx2(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+        unsafe {
+            let (t, a) = (byte_tables(threshold), byte_tables(alias));
+            let mut ties = 0u32;
+            for half in 0..2 {
+                let u = _mm256_loadu_si256(draws.as_ptr().add(8 * half).cast());
+                let column = _mm256_srli_epi16::<11>(u);
+                let fraction = _mm256_and_si256(u, _mm256_set1_epi16(0x7ff));
+                let upper = _mm256_cmpgt_epi16(column, _mm256_set1_epi16(15));
+                // The odd bytes select nothing: their top bit is set.
+                let index =
+                    _mm256_or_si256(_mm256_and_si256(column, _mm256_set1_epi16(15)), _mm256_set1_epi16(-0x8000));
+                let look = |low: __m256i, high: __m256i| {
+                    _mm256_blendv_epi8(_mm256_shuffle_epi8(low, index), _mm256_shuffle_epi8(high, index), upper)
+                };
+                let limit = _mm256_or_si256(look(t[0], t[1]), _mm256_slli_epi16::<8>(look(t[2], t[3])));
+                let other = look(a[0], a[1]);
+                // Fractions and thresholds are below 2^11, so signed comparison is right.
+                let below = _mm256_cmpgt_epi16(limit, fraction);
+                let chosen = _mm256_blendv_epi8(other, column, below);
+                _mm256_storeu_si256(out.as_mut_ptr().add(16 * half).cast(), chosen);
+                let equal = _mm256_cmpeq_epi16(limit, fraction);
+                let bits = _mm_packs_epi16(_mm256_castsi256_si128(equal), _mm256_extracti128_si256::<1>(equal));
+                ties |= (_mm_movemask_epi8(bits) as u32) << (16 * half);
+            }
+            ties
+        }
+    }
+
     lanes! {
         /// Sixteen single-precision lanes of AVX-512.
         F32x16: f32, 16, __m512, u16,
@@ -480,6 +533,10 @@ mod x86 {
             let idle = _mm_cmpeq_epi16(c, _mm_setzero_si128());
             _mm256_castsi256_ps(_mm256_cvtepi16_epi32(_mm_xor_si128(idle, _mm_set1_epi16(-1))))
         },
+        #[inline(always)]
+        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+            unsafe { alias32_avx2(draws, threshold, alias, out) }
+        }
     }
 
     lanes! {
@@ -501,6 +558,10 @@ mod x86 {
             let idle = _mm_cmpeq_epi16(c, _mm_setzero_si128());
             _mm256_castsi256_pd(_mm256_cvtepi16_epi64(_mm_xor_si128(idle, _mm_set1_epi16(-1))))
         },
+        #[inline(always)]
+        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+            unsafe { alias32_avx2(draws, threshold, alias, out) }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use super::occupancy;
 use super::run::RunOptions;
 use crate::engine::Precision;
 use crate::error::{Error, Result};
-use crate::lattice::{Box4, Lattice4, Position};
-use crate::model::{ConnectionRule, DistanceKernel, DistanceRule, KernelShape, NetworkSpec, Placement, PopulationSpec};
+use crate::model::wiring::expected_synapses;
+use crate::model::{NetworkSpec, Placement, PopulationSpec};
 use crate::neuron::{ParamColumn, ParamTable};
 use crate::synapse::WeightBits;
 
@@ -51,8 +51,7 @@ impl Estimate {
     /// Estimates a run.
     pub fn of(network: &NetworkSpec, run: &RunOptions) -> Self {
         let sizes: Vec<f64> = network.populations.iter().map(|p| size(p, run.seed) as f64).collect();
-        let synapses_of: Vec<f64> =
-            network.projections.iter().map(|p| expected(network, p.source.0, p.target.0, p, &sizes)).collect();
+        let synapses_of: Vec<f64> = (0..network.projections.len()).map(|p| expected_synapses(network, p)).collect();
         let wide = run.weight_bits == WeightBits::W32;
         let mut by_source = vec![0.0; sizes.len()];
         for (projection, synapses) in network.projections.iter().zip(&synapses_of) {
@@ -133,7 +132,7 @@ impl Estimate {
 }
 
 /// Number of neurons of a population under a seed.
-pub(super) fn size(population: &PopulationSpec, seed: u64) -> u64 {
+fn size(population: &PopulationSpec, seed: u64) -> u64 {
     match &population.placement {
         Placement::Count(n) => u64::from(*n),
         Placement::Positions(positions) => positions.len() as u64,
@@ -141,170 +140,9 @@ pub(super) fn size(population: &PopulationSpec, seed: u64) -> u64 {
     }
 }
 
-fn expected(
-    network: &NetworkSpec,
-    source: usize,
-    target: usize,
-    projection: &crate::model::ProjectionSpec,
-    sizes: &[f64],
-) -> f64 {
-    let (pre, post) = (sizes[source], sizes[target]);
-    let without_self = source == target && !projection.autapses;
-    let pairs = pre * post - if without_self { pre } else { 0.0 };
-    match &projection.rule {
-        ConnectionRule::AllToAll => pairs,
-        ConnectionRule::OneToOne => pre.min(post),
-        ConnectionRule::Bernoulli { p } => p * pairs,
-        ConnectionRule::FixedIndegree { n } => f64::from(*n) * post,
-        ConnectionRule::FixedOutdegree { n } => f64::from(*n) * pre,
-        ConnectionRule::FixedTotal { n } => *n as f64,
-        ConnectionRule::Edges(edges) => edges.len() as f64,
-        ConnectionRule::Distance(rule) => {
-            let (from, to) = (&network.populations[source].placement, &network.populations[target].placement);
-            let all = match (from, to, &network.lattice) {
-                (
-                    Placement::Region { region: a, density: da },
-                    Placement::Region { region: b, density: db },
-                    Some(lattice),
-                ) => rule.p_max * da * db * over_offsets(rule, lattice, a, b),
-                _ => {
-                    let (a, b) = (points(from, network.lattice.as_ref()), points(to, network.lattice.as_ref()));
-                    let scale = pre * post / (a.len() * b.len()).max(1) as f64;
-                    rule.p_max * scale * over_pairs(rule, network.lattice.as_ref(), &a, &b)
-                }
-            };
-            all - if without_self { rule.p_max * pre } else { 0.0 }
-        }
-    }
-}
-
-/// Value of a kernel at a scaled distance.
-fn kernel(kernel: DistanceKernel, r: f64) -> f64 {
-    let x = r / kernel.extent;
-    match kernel.shape {
-        KernelShape::Gaussian => libm::exp(-0.5 * x * x),
-        KernelShape::Exponential => libm::exp(-x),
-        KernelShape::Linear => (1.0 - x).max(0.0),
-        KernelShape::Box => f64::from(x <= 1.0),
-    }
-}
-
-/// Sum of the kernel over all pairs of cells of two boxes: for each axis, how often each distance occurs.
-fn over_offsets(rule: &DistanceRule, lattice: &Lattice4, from: &Box4, to: &Box4) -> f64 {
-    let axes: [Vec<(f64, f64)>; 4] = std::array::from_fn(|a| {
-        let cells = i64::from(lattice.shape[a]);
-        let (lo, hi) = (i64::from(from.lo[a]), i64::from(from.hi[a]));
-        let (to_lo, to_hi) = (i64::from(to.lo[a]), i64::from(to.hi[a]));
-        let mut count = vec![0.0; cells as usize + 1];
-        for offset in to_lo - hi + 1..to_hi - lo {
-            let pairs = (to_hi.min(hi + offset) - to_lo.max(lo + offset)).max(0);
-            let wrapped = offset.rem_euclid(cells);
-            let distance = if lattice.periodic[a] { wrapped.min(cells - wrapped) } else { offset.abs() };
-            count[distance as usize] += pairs as f64;
-        }
-        let step = lattice.spacing[a] / rule.scale[a];
-        (count.into_iter().enumerate())
-            .filter(|(_, pairs)| *pairs > 0.0)
-            .map(|(cells, pairs)| {
-                // The cost of hops rides with the pairs of the w axis.
-                let hops = if a == 3 { libm::pow(rule.hop_w, cells as f64) } else { 1.0 };
-                ((cells as f64 * step) * (cells as f64 * step), pairs * hops)
-            })
-            .take_while(|(square, _)| *square <= rule.cutoff * rule.cutoff)
-            .collect()
-    });
-    let limit = rule.cutoff * rule.cutoff;
-    let mut sum = 0.0;
-    for (w2, w_pairs) in &axes[3] {
-        for (z2, z_pairs) in axes[2].iter().take_while(|(z2, _)| w2 + z2 <= limit) {
-            for (y2, y_pairs) in axes[1].iter().take_while(|(y2, _)| w2 + z2 + y2 <= limit) {
-                let mut line = 0.0;
-                for (x2, x_pairs) in axes[0].iter().take_while(|(x2, _)| w2 + z2 + y2 + x2 <= limit) {
-                    line += x_pairs * kernel(rule.kernel, (w2 + z2 + y2 + x2).sqrt());
-                }
-                sum += line * w_pairs * z_pairs * y_pairs;
-            }
-        }
-    }
-    sum
-}
-
-/// At most this many points stand for a population whose pairs are summed one by one.
-const POINTS: usize = 2_000;
-
-/// Positions of a population, evenly thinned if there are many.
-fn points(placement: &Placement, lattice: Option<&Lattice4>) -> Vec<Position> {
-    match (placement, lattice) {
-        (Placement::Positions(positions), _) => {
-            positions.iter().step_by(positions.len().div_ceil(POINTS).max(1)).copied().collect()
-        }
-        (Placement::Region { region, .. }, Some(lattice)) => {
-            let cells = region.cells();
-            let sides: [u64; 4] = std::array::from_fn(|a| u64::from(region.hi[a] - region.lo[a]));
-            (0..cells)
-                .step_by(cells.div_ceil(POINTS as u64).max(1) as usize)
-                .map(|mut i| {
-                    let cell = std::array::from_fn(|a| {
-                        let at = i % sides[a];
-                        i /= sides[a];
-                        region.lo[a] + at as u32
-                    });
-                    lattice.centre(cell)
-                })
-                .collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn over_pairs(rule: &DistanceRule, lattice: Option<&Lattice4>, from: &[Position], to: &[Position]) -> f64 {
-    let mut sum = 0.0;
-    for a in from {
-        for b in to {
-            let d: [f64; 4] = match lattice {
-                Some(lattice) => lattice.displacement(*a, *b),
-                None => std::array::from_fn(|k| f64::from(b[k]) - f64::from(a[k])),
-            };
-            let square: f64 = d.iter().zip(rule.scale).map(|(d, scale)| (d / scale) * (d / scale)).sum();
-            if square <= rule.cutoff * rule.cutoff {
-                let hops = lattice.map_or(0.0, |lattice| (d[3].abs() / lattice.spacing[3]).round());
-                sum += kernel(rule.kernel, square.sqrt()) * libm::pow(rule.hop_w, hops);
-            }
-        }
-    }
-    sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rule(shape: KernelShape, extent: f64, cutoff: f64) -> DistanceRule {
-        DistanceRule { kernel: DistanceKernel { shape, extent }, p_max: 1.0, cutoff, scale: [1.0; 4], hop_w: 0.5 }
-    }
-
-    /// Every pair of cells, one by one.
-    fn brute(rule: &DistanceRule, lattice: &Lattice4, a: &Box4, b: &Box4) -> f64 {
-        let centres = |r: &Box4| r.cells_in_z_order().iter().map(|c| lattice.centre(*c)).collect::<Vec<_>>();
-        over_pairs(rule, Some(lattice), &centres(a), &centres(b))
-    }
-
-    #[test]
-    fn sums_over_offsets_are_those_over_pairs() {
-        for periodic in [false, true] {
-            let lattice = Lattice4 { shape: [7, 6, 3, 4], spacing: [1.0, 2.0, 1.0, 3.0], periodic: [periodic; 4] };
-            let a = Box4 { lo: [0, 1, 0, 0], hi: [7, 5, 2, 3] };
-            let b = Box4 { lo: [2, 0, 1, 1], hi: [6, 6, 3, 4] };
-            for rule in [
-                rule(KernelShape::Gaussian, 2.0, 6.0),
-                rule(KernelShape::Box, 3.0, 3.0),
-                rule(KernelShape::Linear, 5.0, 5.0),
-            ] {
-                let (fast, slow) = (over_offsets(&rule, &lattice, &a, &b), brute(&rule, &lattice, &a, &b));
-                assert!((fast - slow).abs() < 1e-9 * slow, "{fast} {slow}");
-            }
-        }
-    }
 
     #[test]
     fn too_little_memory_says_what_helps() {

@@ -87,7 +87,7 @@ impl RunSpec {
     pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
-        let check = read(path, &text, overrides);
+        let check = read(path, &text, overrides, false);
         check.spec.ok_or(Error::Invalid(check.faults))
     }
 
@@ -95,11 +95,7 @@ impl RunSpec {
     pub fn check(path: impl AsRef<Path>, overrides: &[String]) -> Check {
         let path = path.as_ref();
         match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let mut check = read(path, &text, overrides);
-                check.estimate = check.spec.as_ref().map(|spec| Estimate::of(&spec.network, &spec.run));
-                check
-            }
+            Ok(text) => read(path, &text, overrides, true),
             Err(error) => {
                 let message = format!("cannot read the file: {error}");
                 let fault = Fault { file: Some(path.to_owned()), line: None, key: String::new(), message };
@@ -118,7 +114,7 @@ impl RunSpec {
     pub fn from_resolved(resolved: &serde_json::Value, file: Option<&Path>) -> Result<Self> {
         let path = file.unwrap_or(Path::new("run.json"));
         let text = toml::to_string(&without_nulls(resolved)).map_err(|e| Error::format(path, e.to_string()))?;
-        let check = read(path, &text, &[]);
+        let check = read(path, &text, &[], false);
         check.spec.ok_or(Error::Invalid(check.faults))
     }
 
@@ -165,7 +161,8 @@ fn without_nulls(value: &serde_json::Value) -> serde_json::Value {
     }
 }
 
-fn read(path: &Path, text: &str, overrides: &[String]) -> Check {
+/// Reads a file; a thorough reading also makes the neurons and an estimate.
+fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check {
     let mut faults = Vec::new();
     let mut root = tree::parse(text, path, &mut faults);
     if !faults.is_empty() {
@@ -202,21 +199,41 @@ fn read(path: &Path, text: &str, overrides: &[String]) -> Check {
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
 
-    let complete = !ctx.has_faults();
     let ids = populations.iter().map(|p| p.ids.as_ref().map(|ids| ids.list.clone())).collect();
     let specs: Option<Vec<_>> = populations.into_iter().map(|population| population.spec).collect();
     let spec = match (run, output, specs) {
-        (Some(run), Some(output), Some(populations)) if complete => Some(RunSpec {
-            network: NetworkSpec { lattice: space.lattice, areas: space.areas, populations, projections, stimuli },
-            run,
-            records,
-            output,
-            ids,
-            resolved: resolved.into(),
-            path: path.to_owned(),
-        }),
+        (Some(run), Some(output), Some(populations)) if !ctx.has_faults() => {
+            let network = NetworkSpec { lattice: space.lattice, areas: space.areas, populations, projections, stimuli };
+            // What a network built in Rust is checked for, in case the checks above let something through.
+            for fault in network.validate() {
+                ctx.fault(&fault.key, tree::place_of(&root, &fault.key), fault.message);
+            }
+            let path = path.to_owned();
+            let spec = RunSpec { network, run, records, output, ids, resolved: resolved.into(), path };
+            let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
+            if let Some(estimate) = &estimate
+                && !ctx.has_faults()
+                && estimate.fits().is_ok()
+            {
+                check_neurons(&ctx, &root, &spec);
+            }
+            (!ctx.has_faults()).then_some((spec, estimate))
+        }
         _ => None,
     };
     let (faults, warnings) = ctx.into_findings();
-    Check { spec, faults, warnings, estimate: None }
+    let (spec, estimate) = spec.unzip();
+    Check { spec, faults, warnings, estimate: estimate.flatten() }
+}
+
+/// Numbers and parametrises the neurons as a run would, for what only drawn values show.
+fn check_neurons(ctx: &Context, root: &tree::Table, spec: &RunSpec) {
+    let faults = match BrainModel::build(&spec.network, spec.run.seed) {
+        Ok(model) => model.check_step(spec.run.dt_ms),
+        Err(Error::Invalid(faults)) => faults,
+        Err(error) => vec![Fault::new("", error.to_string())],
+    };
+    for fault in faults {
+        ctx.fault(&fault.key, tree::place_of(root, &fault.key), fault.message);
+    }
 }

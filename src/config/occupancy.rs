@@ -52,6 +52,32 @@ pub(super) fn within(area: &Box4, region: &Box4, density: f64, name: &str, seed:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lattice::Lattice4;
+    use crate::model::{BrainModel, NetworkSpec, Placement, PopulationSpec};
+
+    #[test]
+    fn neurons_stand_where_the_built_network_has_them() {
+        let lattice = Lattice4::new([9, 8, 4, 3]).unwrap();
+        let region = Box4 { lo: [1, 0, 0, 0], hi: [9, 8, 4, 2] };
+        let area = Box4 { lo: [2, 3, 0, 0], hi: [5, 7, 2, 2] };
+        for density in [1.0, 3.0, 0.3, 1.7] {
+            let population = PopulationSpec {
+                name: "p".into(),
+                model: crate::neuron::find("lif_psc_exp").unwrap().build(&[], &[]).unwrap(),
+                placement: Placement::Region { region, density },
+                params: Vec::new(),
+                initial: Vec::new(),
+            };
+            let spec =
+                NetworkSpec { lattice: Some(lattice.clone()), populations: vec![population], ..NetworkSpec::default() };
+            let model = BrainModel::build(&spec, 5).unwrap();
+            let built = &model.populations()[0];
+            assert_eq!(u64::from(built.size()), count(&region, density, "p", 5));
+            let inside = |n: &u32| built.cell(*n).is_some_and(|cell| area.contains(cell));
+            let expected: Vec<u32> = (0..built.size()).filter(inside).collect();
+            assert_eq!(within(&area, &region, density, "p", 5), expected);
+        }
+    }
 
     #[test]
     fn counts_agree_with_lists_and_follow_the_curve() {

@@ -11,7 +11,7 @@ use super::space::Space;
 use super::tree::{Node, Place, Table, Value as TreeValue, join};
 use crate::lattice::Box4;
 use crate::model::{Distribution, Placement, PopulationId, PopulationSpec};
-use crate::neuron::{self, NeuronModel, ParamColumn, ParamTable, Receptor};
+use crate::neuron::{self, NeuronModel, ParamColumn, ParamTable, Receptor, SpikeTrain};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -193,7 +193,12 @@ fn build(section: &Section<'_>, settings: &Settings, population: &Population) ->
     };
     let values: Vec<(&str, f64)> = settings.params.iter().map(|s| (s.name.as_str(), typical(&s.value))).collect();
     let options: Vec<(&str, &str)> = settings.options.iter().map(|s| (s.name.as_str(), s.value.as_str())).collect();
-    let model = match settings.info.build(&values, &options) {
+    let built = if settings.info.name == "spike_train" {
+        Ok(spike_train(section, population)?)
+    } else {
+        settings.info.build(&values, &options)
+    };
+    let model = match built {
         Ok(model) => model,
         Err(faults) => {
             for (name, message) in faults {
@@ -220,6 +225,34 @@ fn build(section: &Section<'_>, settings: &Settings, population: &Population) ->
         }
     }
     Some(model)
+}
+
+/// A source that sends the spikes of a file.
+fn spike_train(section: &Section<'_>, population: &Population) -> Option<Arc<dyn NeuronModel>> {
+    if !section.has("file") {
+        section.missing("file");
+    }
+    let path = section.file("file")?;
+    let spikes = noted(section, "file", datafile::spikes(&path))?;
+    let mut events = Vec::with_capacity(spikes.len());
+    for (time, id) in spikes {
+        let index = population.index_of(id).map_err(|message| format!("`{}`: {message}", path.display()));
+        let index = noted(section, "file", index)?;
+        if time <= 0.0 {
+            let message =
+                format!("`{}` has a spike at {time} ms; a source sends spikes at times above 0", path.display());
+            section.fault("file", message);
+            return None;
+        }
+        events.push((time, index));
+    }
+    match SpikeTrain::new(events) {
+        Ok(train) => Some(Arc::new(train)),
+        Err(error) => {
+            section.fault("file", error.to_string());
+            None
+        }
+    }
 }
 
 /// The parameter table as one neuron would see it; drawn parameters count as different between neurons.

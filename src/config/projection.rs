@@ -9,6 +9,7 @@ use super::quantity::show;
 use super::reader::{Context, Section, unknown};
 use super::run::off_grid;
 use super::tree::{self, Node, Place, Table};
+use crate::model::wiring::total_from_probability;
 use crate::model::{
     ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Distribution, Edge, KernelShape, Placement, PopulationId,
     ProjectionSpec,
@@ -284,7 +285,6 @@ impl<'a> Pair<'_, 'a> {
         if self.target.is_source() {
             let message = format!("population `{}` only sends spikes; it takes no synapses", self.target.name);
             section.fault(if section.has("populations") { "populations" } else { "target" }, message);
-            return None;
         }
         let rule = self.rule();
         let receptor = self.receptor();
@@ -445,7 +445,7 @@ impl<'a> Pair<'_, 'a> {
         if p == 0.0 {
             return Some(0);
         }
-        Some((libm::log1p(-p) / libm::log1p(-1.0 / pairs)).round() as u64)
+        Some(total_from_probability(p, pre, post))
     }
 
     fn needs_positions(&self, key: &str, population: &Population) {

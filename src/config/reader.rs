@@ -147,7 +147,13 @@ impl Context {
         };
         let found = words.iter().find(|word| **word == text);
         if found.is_none() {
-            self.fault(key, node.place, unknown("value", &node.shown(), words.iter().copied()));
+            let near = did_you_mean(&text, words.iter().copied())
+                .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            self.fault(
+                key,
+                node.place,
+                format!("`{}` is not allowed; allowed are {}{near}", node.shown(), words.join(", ")),
+            );
         }
         found.copied()
     }

@@ -82,16 +82,15 @@ fn read(
 ) -> Option<RecordKind> {
     let ctx = section.ctx;
     let names = if section.has("populations") { section.names("populations", "population") } else { Some(Vec::new()) };
-    let found: Option<Vec<&Population>> = names.and_then(|names| {
-        let found: Vec<_> = names
-            .iter()
-            .map(|(name, place)| {
-                population::find(ctx, populations, name, &section.path_of("populations"), *place)
-                    .map(|id| &populations[id.0])
-            })
-            .collect();
-        found.into_iter().collect()
-    });
+    // Those that exist are looked at even if others do not.
+    let found: Vec<&Population> = names
+        .iter()
+        .flatten()
+        .filter_map(|(name, place)| {
+            population::find(ctx, populations, name, &section.path_of("populations"), *place)
+                .map(|id| &populations[id.0])
+        })
+        .collect();
     let named = |found: Vec<&Population>| found.iter().map(|population| population.name.clone()).collect::<Vec<_>>();
     match kind {
         "spikes" => {
@@ -101,18 +100,18 @@ fn read(
                 section.mark("format");
                 format
             };
-            Some(RecordKind::Spikes { populations: named(found?), format })
+            Some(RecordKind::Spikes { populations: named(found), format })
         }
         "rates" => {
             let bin = section.quantity("bin")?;
             let bin_ms = on_grid(section, "bin", bin);
-            Some(RecordKind::Rates { populations: named(found?), bin_ms })
+            Some(RecordKind::Rates { populations: named(found), bin_ms })
         }
         _ => state(section, name, found, populations),
     }
 }
 
-fn state(section: &Section<'_>, name: &str, found: Option<Vec<&Population>>, all: &[Population]) -> Option<RecordKind> {
+fn state(section: &Section<'_>, name: &str, found: Vec<&Population>, all: &[Population]) -> Option<RecordKind> {
     let ctx = section.ctx;
     let every = section.quantity("interval").map(|interval| on_grid(section, "interval", interval) / ctx.dt);
     let start = section.quantity("start");
@@ -133,7 +132,6 @@ fn state(section: &Section<'_>, name: &str, found: Option<Vec<&Population>>, all
         section.missing("populations");
     }
     let mut recordings = Vec::new();
-    let found = found?;
     for population in &found {
         let key = section.path_of("variables");
         for (variable, place) in variables.iter().flatten() {

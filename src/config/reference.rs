@@ -3,7 +3,7 @@
 use super::keys::{DISTANCE_DELAY, DISTRIBUTION, EXCEPTION, IDS, Key, Kind, NEURON_CHOICE, Range, SELECT, TABLES};
 use super::neurons::range_of;
 use super::quantity::show;
-use crate::neuron::{self, ModelInfo};
+use crate::neuron::{self, ModelInfo, ParamColumn, ParamTable};
 use std::fmt::Write as _;
 
 /// Every table, key, unit, default and allowed value, and every neuron model, as Markdown.
@@ -71,8 +71,20 @@ fn model(out: &mut String, info: &ModelInfo) {
             .iter()
             .map(|v| if v.unit.is_empty() { format!("`{}`", v.name) } else { format!("`{}` ({})", v.name, v.unit) })
             .collect();
-        let _ = write!(out, "State variables: {}.\n\n", list.join(", "));
+        let _ = write!(out, "State variables with default parameters: {}.\n\n", list.join(", "));
     }
+    if let Ok(model) = info.build(&[], &[]) {
+        let columns = model.values().into_iter().map(ParamColumn::Uniform).collect();
+        let list: Vec<String> = model
+            .receptors(&ParamTable { len: 1, columns })
+            .iter()
+            .map(|r| if r.unit.is_empty() { format!("`{}`", r.name) } else { format!("`{}` ({})", r.name, r.unit) })
+            .collect();
+        if !info.is_source {
+            let _ = write!(out, "Receptors and the unit of their weights: {}.\n\n", list.join(", "));
+        }
+    }
+    let _ = write!(out, "After {}.\n\n", info.reference);
 }
 
 fn quantity(unit: &str, range: Range) -> String {

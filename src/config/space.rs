@@ -55,6 +55,16 @@ impl Space {
             if !self.written {
                 section.ctx.fault(&section.path, section.place, "boxes of cells need a lattice; add a [lattice] table");
             }
+            for (axis, range) in AXES.iter().zip(ranges) {
+                if let Some(Some(range)) = range
+                    && range[0] >= range[1]
+                {
+                    section.fault(
+                        axis,
+                        format!("[{}, {}] holds no cell; the second is one past the last", range[0], range[1]),
+                    );
+                }
+            }
             return None;
         };
         let mut region = lattice.bounds();

@@ -120,6 +120,29 @@ fn show(value: &Value, out: &mut String) {
     }
 }
 
+/// Place of a dotted key, or of the nearest table around it that was written. Names of projections that a matrix makes
+/// (`projection.NAME.source.target.weight`) lead to the table that makes them.
+pub(super) fn place_of(root: &Table, key: &str) -> Place {
+    let mut place = Place::Default;
+    let (mut table, mut rest) = (root, key);
+    while !rest.is_empty() {
+        let step = table
+            .entries
+            .iter()
+            .filter_map(|(name, node)| {
+                let after = rest.strip_prefix(name.as_str())?;
+                (after.is_empty() || after.starts_with('.')).then(|| (name.len(), node, after.trim_start_matches('.')))
+            })
+            .max_by_key(|(length, _, _)| *length);
+        let last = || rest.rsplit('.').next().and_then(|name| table.get(name)).map(|node| (0, node, ""));
+        let Some((_, node, after)) = step.or_else(last) else { return place };
+        place = node.place;
+        let Value::Table(inner) = &node.value else { return place };
+        (table, rest) = (inner, after);
+    }
+    place
+}
+
 /// Reads TOML text. A file that is not TOML gives one fault: where it stops being TOML.
 pub(super) fn parse(text: &str, file: &Path, faults: &mut Vec<Fault>) -> Table {
     match toml_edit::Document::parse(text) {
@@ -322,6 +345,16 @@ mod tests {
         let Value::List(items) = &a.get("list").unwrap().value else { panic!() };
         assert_eq!((items[0].place, items[1].place), (Place::Line(8), Place::Line(9)));
         assert_eq!(table(a, "t").get("x").unwrap().place, Place::Line(11));
+    }
+
+    #[test]
+    fn keys_lead_to_places() {
+        let root = read("[run]\ndt = 0.1\n[projection.r]\nweight = 1\ndelay = 2\n");
+        assert_eq!(place_of(&root, "run.dt"), Place::Line(2));
+        assert_eq!(place_of(&root, "run.seed"), Place::Line(1));
+        assert_eq!(place_of(&root, "projection.r.a.b.delay"), Place::Line(5));
+        assert_eq!(place_of(&root, "projection.r.a.b"), Place::Line(3));
+        assert_eq!(place_of(&root, "nothing"), Place::Default);
     }
 
     #[test]

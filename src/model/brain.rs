@@ -75,7 +75,7 @@ impl ReceptorChoice {
     fn resolve(target: &Population, name: Option<&str>, min: f64, max: f64) -> Result<Self, String> {
         let names = || target.receptors.iter().map(|r| r.name).collect::<Vec<_>>();
         if let Some(name) = name {
-            let Some(index) = target.receptors.iter().position(|r| r.name == name) else {
+            let Some(index) = crate::neuron::resolve_receptor(&target.receptors, name) else {
                 let hint = match crate::error::did_you_mean(name, names()) {
                     Some(near) => format!("; did you mean `{near}`?"),
                     None => String::new(),

@@ -231,7 +231,7 @@ impl Sampler {
                 mean: 0.5 * (low + high),
                 rms: ((low * low + low * high + high * high) / 3.0).sqrt(),
             },
-            Distribution::Normal { mean, sd, .. } if sd == 0.0 => Self::constantly(mean),
+            Distribution::Normal { mean, sd: 0.0, .. } => Self::constantly(mean),
             Distribution::Normal { low, high, .. } if low == high => Self::constantly(low),
             Distribution::Normal { mean, sd, low, high } if low == f64::NEG_INFINITY && high == f64::INFINITY => {
                 let standard = standard_normal();
@@ -245,7 +245,7 @@ impl Sampler {
                 let table = Table::new(|u, rest| (mean + sd * inside.quantile(u, rest)).clamp(low, high));
                 Self::tabulated(table, low, high)
             }
-            Distribution::Lognormal { mean, sd } if sd == 0.0 => Self::constantly(mean),
+            Distribution::Lognormal { mean, sd: 0.0 } => Self::constantly(mean),
             Distribution::Lognormal { mean, sd } => {
                 let (m, s) = log_parameters(mean, sd);
                 let table = Table::new(|u, rest| {

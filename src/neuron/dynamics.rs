@@ -198,7 +198,7 @@ impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usi
                 self.units::<S, _>(fetch);
             }
             Constants::PerNeuron(columns, refractory) => {
-                let fetch = PerNeuron { columns, refractory, first: self.first };
+                let fetch = PerNeuron { columns, refractory, first: self.first, zero: [T::ZERO; UNIT] };
                 self.units::<S, _>(fetch);
             }
         }
@@ -244,6 +244,7 @@ struct PerNeuron<'a, T, const C: usize> {
     columns: &'a [Column<T>; C],
     refractory: &'a Column<u16>,
     first: usize,
+    zero: [T; UNIT],
 }
 
 impl<T: Real, S: Lanes<Elem = T>, const C: usize> Fetch<S, C> for PerNeuron<'_, T, C> {
@@ -253,7 +254,12 @@ impl<T: Real, S: Lanes<Elem = T>, const C: usize> Fetch<S, C> for PerNeuron<'_, 
         Self: 'u;
     #[inline(always)]
     fn unit(&self, unit: usize) -> [&[T; UNIT]; C] {
-        self.columns.each_ref().map(|column| column.unit(self.first + unit))
+        // Not `map`, which the compiler leaves as a call for long arrays.
+        let mut units = [&self.zero; C];
+        for (place, column) in units.iter_mut().zip(self.columns) {
+            *place = column.unit(self.first + unit);
+        }
+        units
     }
     #[inline(always)]
     fn vectors(unit: [&[T; UNIT]; C], lane: usize) -> [S; C] {
@@ -282,20 +288,28 @@ impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usi
         match current {
             None => {
                 for unit in 0..units {
-                    let inputs = inputs.map(|input| &input[unit]);
-                    let columns = columns.each_mut().map(|column| &mut column[unit]);
-                    spikes[unit] =
-                        step_unit::<T, S, D, F, V, R, C>(unit, &fetch, columns, inputs, None, &mut refractory[unit]);
+                    spikes[unit] = step_unit::<T, S, D, F, V, R, C>(
+                        unit,
+                        &fetch,
+                        &mut columns,
+                        &inputs,
+                        None,
+                        &mut refractory[unit],
+                    );
                 }
             }
             Some(current) => {
                 let current = &current[..units];
                 for unit in 0..units {
-                    let inputs = inputs.map(|input| &input[unit]);
-                    let columns = columns.each_mut().map(|column| &mut column[unit]);
                     let current = Some(&current[unit]);
-                    spikes[unit] =
-                        step_unit::<T, S, D, F, V, R, C>(unit, &fetch, columns, inputs, current, &mut refractory[unit]);
+                    spikes[unit] = step_unit::<T, S, D, F, V, R, C>(
+                        unit,
+                        &fetch,
+                        &mut columns,
+                        &inputs,
+                        current,
+                        &mut refractory[unit],
+                    );
                 }
             }
         }
@@ -315,8 +329,8 @@ fn step_unit<
 >(
     unit: usize,
     fetch: &F,
-    mut columns: [&mut [T; UNIT]; V],
-    inputs: [&[T; UNIT]; R],
+    columns: &mut [&mut [[T; UNIT]]; V],
+    inputs: &[&[[T; UNIT]]; R],
     current: Option<&[T; UNIT]>,
     refractory: &mut [u16; UNIT],
 ) -> u32 {
@@ -325,20 +339,20 @@ fn step_unit<
     for lane in (0..UNIT).step_by(S::LANES) {
         let held = S::count_down(&mut refractory[lane..]);
         let mut state = [S::splat(T::ZERO); V];
-        for (value, column) in state.iter_mut().zip(&columns) {
-            *value = S::load(&column[lane..]);
+        for (value, column) in state.iter_mut().zip(columns.iter()) {
+            *value = S::load(&column[unit][lane..]);
         }
         let mut input = [S::splat(T::ZERO); R];
         for (value, column) in input.iter_mut().zip(inputs) {
-            *value = S::load(&column[lane..]);
+            *value = S::load(&column[unit][lane..]);
         }
         let current = match current {
             Some(current) => Some(S::load(&current[lane..])),
             None => None,
         };
         let (state, spiked) = D::advance(state, input, current, &F::vectors(constants, lane), held);
-        for (value, column) in state.iter().zip(&mut columns) {
-            value.store(&mut column[lane..]);
+        for (value, column) in state.iter().zip(columns.iter_mut()) {
+            value.store(&mut column[unit][lane..]);
         }
         spikes |= S::bits(spiked) << lane;
     }

@@ -3,23 +3,36 @@
 //! A model has four parts: parameters, state variables (columns), constants derived once for a time step, and the
 //! input buffers the engine fills. The engine calls a model once for a block of neurons, never for a single one.
 
+mod adex;
+mod conductance;
 mod currents;
 mod dynamics;
+mod integrator;
+mod izhikevich;
+mod lif_cond_alpha;
+mod lif_cond_exp;
 mod lif_euler;
 mod lif_psc_alpha;
 mod lif_psc_delta;
 mod lif_psc_exp;
+mod notes;
 mod parrot;
 mod poisson;
 mod propagator;
 mod registry;
 mod spike_train;
 
+pub use adex::AdEx;
 pub use currents::Currents;
+pub use integrator::Integrator;
+pub use izhikevich::Izhikevich;
+pub use lif_cond_alpha::LifCondAlpha;
+pub use lif_cond_exp::LifCondExp;
 pub use lif_euler::LifEuler;
 pub use lif_psc_alpha::LifPscAlpha;
 pub use lif_psc_delta::LifPscDelta;
 pub use lif_psc_exp::LifPscExp;
+pub use notes::notes;
 pub use parrot::Parrot;
 pub use poisson::Poisson;
 pub use registry::{Built, ModelInfo, ModelOption, find, registry};

@@ -27,9 +27,22 @@ pub(super) fn from_exponential_current(tau_m: f64, tau_syn: f64, c_m: f64, dt: f
 ///
 /// `exp(-dt / tau_m) / c_m * integral_0^dt s exp(-a s) ds` with `a` as above.
 pub(super) fn from_alpha_current(tau_m: f64, tau_syn: f64, c_m: f64, dt: f64) -> f64 {
-    let x = dt * rate_difference(tau_m, tau_syn);
-    // (1 - (1 + x) exp(-x)) / x^2, which tends to 1/2; as a series where the difference would cancel.
-    let moment = if x.abs() < 0.5 {
+    dt * dt / c_m * decay(tau_m, dt) * first_moment(dt * rate_difference(tau_m, tau_syn))
+}
+
+/// Mean over `dt` of what starts at 1 and decays with `tau` (both ms).
+pub(super) fn mean_of_decay(tau: f64, dt: f64) -> f64 {
+    -libm::expm1(-dt / tau) * tau / dt
+}
+
+/// Mean over `dt` of `s exp(-s / tau)`, ms.
+pub(super) fn mean_of_alpha(tau: f64, dt: f64) -> f64 {
+    dt * first_moment(dt / tau)
+}
+
+/// `integral_0^1 s exp(-x s) ds = (1 - (1 + x) exp(-x)) / x^2`, as a series where the difference would cancel.
+fn first_moment(x: f64) -> f64 {
+    if x.abs() < 0.5 {
         let (mut sum, mut power) = (0.0, 1.0);
         for n in 0..20 {
             sum += power / f64::from(n + 2);
@@ -38,8 +51,7 @@ pub(super) fn from_alpha_current(tau_m: f64, tau_syn: f64, c_m: f64, dt: f64) ->
         sum
     } else {
         (1.0 - (1.0 + x) * libm::exp(-x)) / (x * x)
-    };
-    dt * dt / c_m * decay(tau_m, dt) * moment
+    }
 }
 
 fn rate_difference(tau_m: f64, tau_syn: f64) -> f64 {
@@ -75,6 +87,10 @@ mod tests {
                 let alpha = integrated(tau_m, c_m, dt, |s| s * libm::exp(-s / tau_syn));
                 close(from_alpha_current(tau_m, tau_syn, c_m, dt), alpha);
                 close(from_constant_current(tau_m, c_m, dt), integrated(tau_m, c_m, dt, |_| 1.0));
+                // Without a membrane that forgets, the integral is the mean times the time.
+                let forever = 1e15;
+                close(mean_of_decay(tau_syn, dt) * dt, integrated(forever, 1.0, dt, |s| libm::exp(-s / tau_syn)));
+                close(mean_of_alpha(tau_syn, dt) * dt, integrated(forever, 1.0, dt, |s| s * libm::exp(-s / tau_syn)));
             }
         }
     }

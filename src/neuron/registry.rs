@@ -37,8 +37,11 @@ pub struct ModelInfo {
     pub is_source: bool,
     /// What the model needs besides numbers and options, if anything; [`build`](Self::build) then refuses.
     pub needs: Option<&'static str>,
-    pub(super) make: fn(&ModelInfo, &[(&str, f64)], &[(&str, &str)]) -> Built,
+    pub(super) make: Make,
 }
+
+/// How a model is made from its description, named values and options.
+pub(super) type Make = fn(&ModelInfo, &[(&str, f64)], &[(&str, &str)]) -> Built;
 
 /// A model, or every fault of what it was to be built from: the key and a sentence.
 pub type Built = Result<Arc<dyn NeuronModel>, Vec<(String, String)>>;
@@ -259,7 +262,11 @@ static REGISTRY: &[ModelInfo] = &[
     super::lif_psc_delta::INFO,
     super::lif_psc_exp::INFO,
     super::lif_psc_alpha::INFO,
+    super::lif_cond_exp::INFO,
+    super::lif_cond_alpha::INFO,
     super::lif_euler::INFO,
+    super::izhikevich::INFO,
+    super::adex::INFO,
     super::parrot::INFO,
     super::poisson::INFO,
     super::spike_train::INFO,

@@ -10,12 +10,12 @@ use super::weight::Weights;
 use crate::compute::Isa;
 use crate::compute::simd::{Kernel, Lanes, dispatch};
 use crate::rng;
-use crate::rng::{Key, ROUNDS_BUILD, philox_lanes};
+use crate::rng::{Key, ROUNDS_BUILD};
 
 /// Synapses drawn at a time.
-const CHUNK: usize = 256;
-/// Blocks computed side by side.
-const SIDE_BY_SIDE: usize = 16;
+pub(super) const CHUNK: usize = 256;
+/// Blocks are computed in whole groups of this many: the lanes of the widest vectors.
+const GROUP: usize = 8;
 
 /// What becomes of word 0.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +57,32 @@ impl SynapseDraw {
     }
 }
 
+/// The blocks at counters (first + i, neuron, 0, 0), for `i` below `count` rounded up to whole groups; word `w` of
+/// block `i` goes to `words[w][i]`.
+///
+/// The same words as [`rng::philox`]. They are kept in the lower halves of 64-bit lanes from round to round: the
+/// upper halves are never read, which spares the widening and narrowing around each multiplication, and one block
+/// a turn of a plain loop leaves the processor several independent chains to overlap.
+#[inline(always)]
+fn blocks<const WORDS: usize>(key: Key, first: u32, neuron: u32, count: usize, words: &mut [[u32; CHUNK]; WORDS]) {
+    const LOW: u64 = 0xffff_ffff;
+    let count = count.next_multiple_of(GROUP).min(CHUNK);
+    for i in 0..count {
+        let mut c = [u64::from(first.wrapping_add(i as u32)), u64::from(neuron), 0, 0];
+        let [mut k0, mut k1] = key.0;
+        for _ in 0..ROUNDS_BUILD {
+            let p0 = (c[0] & LOW) * u64::from(rng::MUL[0]);
+            let p1 = (c[2] & LOW) * u64::from(rng::MUL[1]);
+            c = [p1 >> 32 ^ c[1] ^ u64::from(k0), p1, p0 >> 32 ^ c[3] ^ u64::from(k1), p0];
+            k0 = k0.wrapping_add(rng::WEYL[0]);
+            k1 = k1.wrapping_add(rng::WEYL[1]);
+        }
+        for (to, word) in words.iter_mut().zip(c) {
+            to[i] = word as u32;
+        }
+    }
+}
+
 struct Draw<'a> {
     draw: &'a SynapseDraw,
     source: u32,
@@ -76,17 +102,7 @@ impl Kernel<f32> for Draw<'_> {
         let mut first = 0;
         while first < count {
             let n = (count - first).min(CHUNK);
-            for group in (0..n).step_by(SIDE_BY_SIDE) {
-                let mut counter = [[0u32; SIDE_BY_SIDE]; 4];
-                for l in 0..SIDE_BY_SIDE {
-                    counter[0][l] = (first + group + l) as u32;
-                    counter[1][l] = source;
-                }
-                let block = philox_lanes::<ROUNDS_BUILD, SIDE_BY_SIDE>(counter, draw.key);
-                for (to, from) in words.iter_mut().zip(block) {
-                    to[group..group + SIDE_BY_SIDE].copy_from_slice(&from);
-                }
-            }
+            blocks(draw.key, first as u32, source, n, &mut words);
             let [target, delay, weight] = &mut words;
             match targets {
                 Targets::Uniform { n: below, skip } => {
@@ -114,7 +130,20 @@ impl Kernel<f32> for Draw<'_> {
     }
 }
 
-/// Sources of target `target`, four a block at counter (j / 4, target, 0, 0): words for synapses `0..count`.
+/// The first `count` blocks from counter (first, neuron, 0, 0) on; see [`blocks`].
+pub(super) fn block_words(isa: Isa, key: Key, first: u32, neuron: u32, count: usize, words: &mut [[u32; CHUNK]; 4]) {
+    struct Words<'a>(Key, u32, u32, usize, &'a mut [[u32; CHUNK]; 4]);
+    impl Kernel<f32> for Words<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Lanes<Elem = f32>>(self) {
+            blocks(self.0, self.1, self.2, self.3, self.4);
+        }
+    }
+    dispatch::<f32, _>(isa, Words(key, first, neuron, count, words));
+}
+
+/// `count` words of `target`, all four words of the blocks at counters (j, target, 0, 0) being used.
 pub(super) fn words_of_target(isa: Isa, key: Key, target: u32, count: usize, out: &mut Vec<u32>) {
     struct Words<'a>(Key, u32, usize, &'a mut Vec<u32>);
     impl Kernel<f32> for Words<'_> {
@@ -123,22 +152,67 @@ pub(super) fn words_of_target(isa: Isa, key: Key, target: u32, count: usize, out
         fn run<S: Lanes<Elem = f32>>(self) {
             let Words(key, target, count, out) = self;
             out.clear();
+            let mut words = [[0u32; CHUNK]; 4];
             let mut first = 0;
             while out.len() < count {
-                let mut counter = [[0u32; SIDE_BY_SIDE]; 4];
-                for l in 0..SIDE_BY_SIDE {
-                    counter[0][l] = first + l as u32;
-                    counter[1][l] = target;
+                let blocks_left = (count - out.len()).div_ceil(4).min(CHUNK);
+                blocks(key, first, target, blocks_left, &mut words);
+                // All first words, then all second words and so on: a fixed order like any other.
+                for word in &words {
+                    out.extend_from_slice(&word[..blocks_left]);
                 }
-                let block = philox_lanes::<ROUNDS_BUILD, SIDE_BY_SIDE>(counter, key);
-                // Word-major within the group: a fixed order like any other.
-                for word in block {
-                    out.extend_from_slice(&word);
-                }
-                first += SIDE_BY_SIDE as u32;
+                first += CHUNK as u32;
             }
             out.truncate(count);
         }
     }
     dispatch::<f32, _>(isa, Words(key, target, count, out));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{DelaySampler, Distribution};
+    use super::*;
+
+    struct Blocks(Key, u32, u32);
+    impl Kernel<f32> for Blocks {
+        type Output = [[u32; CHUNK]; 4];
+        #[inline(always)]
+        fn run<S: Lanes<Elem = f32>>(self) -> Self::Output {
+            let mut words = [[0; CHUNK]; 4];
+            blocks(self.0, self.1, self.2, CHUNK, &mut words);
+            words
+        }
+    }
+
+    #[test]
+    fn blocks_are_those_of_philox_on_every_instruction_set() {
+        let (key, first, neuron) = (Key([0xdead_beef, 7]), u32::MAX - 20, 0x8000_0001);
+        for isa in Isa::all_available() {
+            let words = dispatch::<f32, _>(isa, Blocks(key, first, neuron));
+            for i in 0..CHUNK {
+                let one = key.words([first.wrapping_add(i as u32), neuron, 0, 0]);
+                assert_eq!(words.map(|word| word[i]), one, "block {i} on {isa}");
+            }
+        }
+    }
+
+    #[test]
+    fn synapses_are_the_same_bits_on_every_instruction_set() {
+        let weight = Distribution::Normal { mean: 87.8, sd: 8.78, low: 60.0, high: f64::INFINITY };
+        let delay = Distribution::Normal { mean: 1.5, sd: 0.75, low: 0.05, high: f64::INFINITY };
+        let mut reference = None;
+        for isa in Isa::all_available() {
+            let draw = SynapseDraw {
+                key: Key([1, 2]),
+                weights: Weights::new(&weight).unwrap(),
+                delays: Delays::Drawn(DelaySampler::new(&delay, 0.1).unwrap()),
+                isa,
+            };
+            let mut out = SynapseBuffer::default();
+            draw.draw(5, 1003, Targets::Uniform { n: 700, skip: 5 }, &mut out);
+            assert!(out.target.iter().all(|t| *t != 5 && *t <= 700));
+            assert_eq!(reference.get_or_insert_with(|| out.clone()), &out, "{isa}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub struct WeightSummary {
 
 impl WeightSummary {
     /// Summary of a list of weights; all zero for an empty one.
-    pub(in crate::model) fn of(values: impl ExactSizeIterator<Item = f64>) -> Self {
+    pub(in super::super) fn of(values: impl ExactSizeIterator<Item = f64>) -> Self {
         let n = values.len().max(1) as f64;
         let (mut min, mut max, mut sum, mut square) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0.0);
         for value in values {
