@@ -76,7 +76,8 @@ pub mod prelude {
         NetworkSpec, Placement, PopulationId, Selection, StaticSynapse, StimulusKind,
     };
     pub use crate::neuron::{
-        LifEuler, LifPscAlpha, LifPscDelta, LifPscExp, NeuronModel, Parrot, Poisson, SpikeTrain, Variable,
+        AdEx, Izhikevich, LifCondAlpha, LifCondExp, LifEuler, LifPscAlpha, LifPscDelta, LifPscExp, NeuronModel, Parrot,
+        Poisson, SpikeTrain, Variable,
     };
     pub use crate::synapse::WeightBits;
 }

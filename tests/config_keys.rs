@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use tessera::config::{OutputSpec, Precision, RecordKind, RunSpec, SpikesFormat, WeightBits, reference, schema};
+use tessera::config::{OutputSpec, RecordKind, RunSpec, SpikesFormat, reference, schema};
+use tessera::engine::Precision;
 use tessera::error::Fault;
 use tessera::model::{
     ConnectionRule, DelaySpec, Distribution, KernelShape, Placement, ProjectionSpec, Selection, StimulusKind,
     StimulusSpec,
 };
+use tessera::synapse::WeightBits;
 
 const FULL: &str = include_str!("config/full.toml");
 
@@ -50,7 +52,10 @@ fn run_lattice_and_output() {
     assert_eq!((spec.run.duration_ms, spec.run.dt_ms, spec.run.seed, spec.run.threads), (500.0, 0.1, 9, Some(3)));
     assert_eq!((spec.run.precision, spec.run.weight_bits), (Precision::F64, WeightBits::W32));
     assert_eq!(spec.run.isa.as_deref(), Some("portable"));
-    assert_eq!(spec.output, OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true });
+    assert_eq!(
+        spec.output,
+        OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true }
+    );
     let lattice = spec.network.lattice.as_ref().unwrap();
     assert_eq!((lattice.shape, lattice.spacing), ([8, 6, 4, 2], [10.0, 20.0, 30.0, 40.0]));
     assert_eq!(lattice.periodic, [true, false, false, true]);
