@@ -91,26 +91,33 @@ pub fn philox<const ROUNDS: usize>(counter: [u32; 4], key: Key) -> [u32; 4] {
 
 /// `LANES` Philox blocks side by side; word `w` of lane `l` is `out[w][l]`.
 ///
-/// Plain loops over fixed-size arrays: the compiler turns them into the vector instructions of whatever
-/// instruction set the caller was compiled for, with the same words everywhere.
+/// A plain loop over blocks whose words stay in the lower halves of 64-bit numbers from round to round, the upper
+/// halves never being read: the compiler turns it into the vector instructions of whatever instruction set the caller
+/// was compiled for, with the same words everywhere.
 #[inline(always)]
-pub fn philox_lanes<const ROUNDS: usize, const LANES: usize>(mut c: [[u32; LANES]; 4], key: Key) -> [[u32; LANES]; 4] {
-    let [mut k0, mut k1] = key.0;
-    for _ in 0..ROUNDS {
-        let mut n = [[0u32; LANES]; 4];
-        for l in 0..LANES {
-            let p0 = u64::from(c[0][l]) * u64::from(MUL[0]);
-            let p1 = u64::from(c[2][l]) * u64::from(MUL[1]);
-            n[0][l] = (p1 >> 32) as u32 ^ c[1][l] ^ k0;
-            n[1][l] = p1 as u32;
-            n[2][l] = (p0 >> 32) as u32 ^ c[3][l] ^ k1;
-            n[3][l] = p0 as u32;
+pub fn philox_lanes<const ROUNDS: usize, const LANES: usize>(
+    counters: [[u32; LANES]; 4],
+    key: Key,
+) -> [[u32; LANES]; 4] {
+    const LOW: u64 = 0xffff_ffff;
+    let mut out = [[0u32; LANES]; 4];
+    let [w0, w1, w2, w3] = &mut out;
+    for l in 0..LANES {
+        let mut c = [0, 1, 2, 3].map(|w| u64::from(counters[w][l]));
+        let [mut k0, mut k1] = key.0;
+        for _ in 0..ROUNDS {
+            let p0 = (c[0] & LOW) * u64::from(MUL[0]);
+            let p1 = (c[2] & LOW) * u64::from(MUL[1]);
+            c = [p1 >> 32 ^ c[1] ^ u64::from(k0), p1, p0 >> 32 ^ c[3] ^ u64::from(k1), p0];
+            k0 = k0.wrapping_add(WEYL[0]);
+            k1 = k1.wrapping_add(WEYL[1]);
         }
-        c = n;
-        k0 = k0.wrapping_add(WEYL[0]);
-        k1 = k1.wrapping_add(WEYL[1]);
+        w0[l] = c[0] as u32;
+        w1[l] = c[1] as u32;
+        w2[l] = c[2] as u32;
+        w3[l] = c[3] as u32;
     }
-    c
+    out
 }
 
 /// Words of one substream in order. Implements [`rand_core::RngCore`]-style access for `rand_distr`.

@@ -5,7 +5,7 @@
 //! the threshold is decided with 32 more bits, so probabilities are right to 2^-48.
 
 use super::simd::{Lanes, Real};
-use crate::rng::{Key, MUL, ROUNDS_STEP, WEYL, philox};
+use crate::rng::{Key, ROUNDS_STEP, philox, philox_lanes};
 
 /// Largest mean of one table. Larger means are sums of several draws: 32 columns then hold all but 1e-13 of the mass.
 const MAX_MEAN: f64 = 6.0;
@@ -53,18 +53,19 @@ impl PoissonTable {
         Self { threshold, alias, residual, parts: parts as u32 }
     }
 
-    /// Draws for the neurons `first..first + out.len()` of a population (multiples of 32) in `step` and adds
-    /// `weight` times the number of events to `out`.
+    /// Draws for the neurons `first..first + out.len()` of a population (multiples of 32) in `step` and writes
+    /// `weight` times the number of events, added to `base(i, out from i on)`, to `out`.
     ///
     /// The draw of a neuron depends on `keys`, its index and the step alone.
     #[inline(always)]
-    pub fn add_events<S: Lanes>(
+    pub(super) fn add_events<S: Lanes>(
         &self,
         keys: &PoissonKeys,
         first: u32,
         step: u64,
         weight: S::Elem,
         out: &mut [S::Elem],
+        mut base: impl FnMut(usize, &[S::Elem]) -> S,
     ) {
         let weight = S::splat(weight);
         let mut words = [[0u32; WORDS]; 4];
@@ -88,8 +89,10 @@ impl PoissonTable {
                     }
                     let mut i = 0;
                     while i < 32 {
-                        let sum = S::load(&chunk[i..]).add(S::load_u16(&events[i..]).mul(weight));
-                        sum.store(&mut chunk[i..]);
+                        let weighted = S::load_u16(&events[i..]).mul(weight);
+                        let before =
+                            if part == 0 { base(done + b * 32 + i, &chunk[i..]) } else { S::load(&chunk[i..]) };
+                        before.add(weighted).store(&mut chunk[i..]);
                         i += S::LANES;
                     }
                 }
@@ -125,29 +128,11 @@ impl PoissonTable {
 const WORDS: usize = 128;
 
 /// The blocks at counters (first + i, step, part): word `w` of block `i` goes to `words[w][i]`.
-///
-/// The same words as [`philox`]. They stay in the lower halves of 64-bit lanes from round to round, whose upper halves
-/// are never read: multiplications widen 32 bits to 64 anyway, and a plain loop of one block a turn becomes whole
-/// vectors.
 #[inline(always)]
 fn counter_words(key: Key, first: u32, step: u64, part: u32, words: &mut [[u32; WORDS]; 4]) {
-    const LOW: u64 = 0xffff_ffff;
-    let [w0, w1, w2, w3] = words;
-    for i in 0..WORDS {
-        let mut c = [u64::from(first.wrapping_add(i as u32)), step & LOW, step >> 32, u64::from(part)];
-        let [mut k0, mut k1] = key.0;
-        for _ in 0..ROUNDS_STEP {
-            let p0 = (c[0] & LOW) * u64::from(MUL[0]);
-            let p1 = (c[2] & LOW) * u64::from(MUL[1]);
-            c = [p1 >> 32 ^ c[1] ^ u64::from(k0), p1, p0 >> 32 ^ c[3] ^ u64::from(k1), p0];
-            k0 = k0.wrapping_add(WEYL[0]);
-            k1 = k1.wrapping_add(WEYL[1]);
-        }
-        w0[i] = c[0] as u32;
-        w1[i] = c[1] as u32;
-        w2[i] = c[2] as u32;
-        w3[i] = c[3] as u32;
-    }
+    let counters: [u32; WORDS] = std::array::from_fn(|i| first.wrapping_add(i as u32));
+    let step = [step as u32, (step >> 32) as u32];
+    *words = philox_lanes::<ROUNDS_STEP, WORDS>([counters, [step[0]; WORDS], [step[1]; WORDS], [part; WORDS]], key);
 }
 
 /// Keys of the draws of one Poisson stimulus on one population.
@@ -179,7 +164,8 @@ impl<T: Real> super::simd::Kernel<T> for AddEvents<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
-        self.table.add_events::<S>(self.keys, self.first, self.step, self.weight, self.out);
+        let before = |_: usize, out: &[T]| S::load(out);
+        self.table.add_events::<S>(self.keys, self.first, self.step, self.weight, self.out, before);
     }
 }
 

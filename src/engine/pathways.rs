@@ -156,6 +156,14 @@ pub(super) fn build(
         .collect())
 }
 
+/// The nearest integer, ties to even, of a number below 2^31: adding 1.5 * 2^52 leaves no room for a fraction. The
+/// library's function is a call where the instruction set for it is not known at compile time.
+#[inline(always)]
+fn nearest(x: f64) -> i32 {
+    const MAGIC: f64 = 6_755_399_441_055_744.0;
+    (x + MAGIC).to_bits() as i32
+}
+
 /// Delays as small numbers, so that any length of delay fits a segment's head.
 struct DelayClasses {
     /// Steps of each class, ascending.
@@ -259,7 +267,7 @@ impl<'a> Worker<'a> {
                     let place = places[(*target / 32) as usize];
                     let slot = place.slot + place.stride * receptor as u32 + target % 32;
                     let key = place.shard * self.classes as u32 + classes.class(*delay);
-                    (key, (slot, (weight * per_unit).round_ties_even() as i32))
+                    (key, (slot, nearest(weight * per_unit)))
                 }));
             } else {
                 for ((target, weight), delay) in synapses {
@@ -268,7 +276,7 @@ impl<'a> Worker<'a> {
                     let place = places[(*target / 32) as usize];
                     let slot = place.slot + place.stride * receptor as u32 + target % 32;
                     let key = place.shard * self.classes as u32 + classes.class(*delay);
-                    self.drawn[format].push((key, (slot, (weight * per_unit).round_ties_even() as i32)));
+                    self.drawn[format].push((key, (slot, nearest(weight * per_unit))));
                 }
             }
         }

@@ -4,8 +4,8 @@ use super::calendar::Calendar;
 use super::partition::Part;
 use super::stimulus::{Stimulus, Target};
 use crate::compute::clock::ticks;
-use crate::compute::input::{all_finite, take};
-use crate::compute::records::{DeliveryScratch, SourceRow};
+use crate::compute::input::{all_finite, take, take_with_events};
+use crate::compute::records::{DeliveryScratch, SourceRow, prefetch_read};
 use crate::compute::simd::Real;
 use crate::compute::{HugeVec, Isa, Rows};
 use crate::neuron::{Block, Stepper};
@@ -110,10 +110,11 @@ pub(super) struct Shard<T: Real> {
 }
 
 /// Memory a step works in.
-pub(super) struct Scratch<T> {
-    inputs: Vec<Vec<T>>,
-    zeros: Vec<T>,
-    current: Vec<T>,
+pub(super) struct Scratch<T: Real> {
+    /// One buffer of a tile for each receptor. On cache lines, as loads across two of them would cost a third.
+    inputs: Vec<HugeVec<T>>,
+    zeros: HugeVec<T>,
+    current: HugeVec<T>,
     delivery: DeliveryScratch,
     heads: Vec<SourceRow>,
 }
@@ -121,9 +122,9 @@ pub(super) struct Scratch<T> {
 impl<T: Real> Default for Scratch<T> {
     fn default() -> Self {
         Self {
-            inputs: (0..MAX_RECEPTORS).map(|_| vec![T::ZERO; TILE]).collect(),
-            zeros: vec![T::ZERO; TILE],
-            current: vec![T::ZERO; TILE],
+            inputs: (0..MAX_RECEPTORS).map(|_| HugeVec::zeroed(TILE)).collect(),
+            zeros: HugeVec::zeroed(TILE),
+            current: HugeVec::zeroed(TILE),
             delivery: DeliveryScratch::default(),
             heads: Vec::new(),
         }
@@ -138,7 +139,7 @@ impl<T: Real> Shard<T> {
             // Three passes, so that the table rows and then the heads are on their way from memory all at once.
             for list in spikes.clone() {
                 for neuron in list {
-                    crate::compute::records::prefetch_read(&store.rows[*neuron as usize]);
+                    prefetch_read(&store.rows[*neuron as usize]);
                 }
             }
             heads.clear();
@@ -221,19 +222,32 @@ impl<T: Real> Slice<T> {
         let mut offset = 0;
         while offset < padded {
             let len = TILE.min(padded - offset);
-            for (input, buffer) in self.receptors.iter().zip(&mut scratch.inputs) {
+            self.prefetch(offset, len);
+            // The first stimulus is taken in along with the row of its receptor where that is possible.
+            let mut merged = 0;
+            for (receptor, (input, buffer)) in self.receptors.iter().zip(&mut scratch.inputs).enumerate() {
                 let first = input.slot + offset;
+                let buffer = &mut buffer[..len];
                 match input.kind {
-                    RowKind::Narrow => take(isa, rows, false, first, input.unit, &mut buffer[..len]),
-                    RowKind::Wide => take(isa, rows, true, first, input.unit, &mut buffer[..len]),
-                    RowKind::None if input.stimulated => buffer[..len].fill(T::ZERO),
+                    RowKind::Narrow => {
+                        let events = self.stimuli.first().filter(|s| s.merges(receptor, step));
+                        if let Some(stimulus) = events {
+                            let events = stimulus.events(self.part.first, step, offset, buffer);
+                            take_with_events(isa, rows, first, input.unit, events);
+                            merged = 1;
+                        } else {
+                            take(isa, rows, false, first, input.unit, buffer);
+                        }
+                    }
+                    RowKind::Wide => take(isa, rows, true, first, input.unit, buffer),
+                    RowKind::None if input.stimulated => buffer.fill(T::ZERO),
                     RowKind::None => {}
                 }
             }
             if self.injected {
                 scratch.current[..len].fill(T::ZERO);
             }
-            for stimulus in &mut self.stimuli {
+            for stimulus in &mut self.stimuli[merged..] {
                 let current = &mut scratch.current[..len];
                 let target = Target { step, offset, len, inputs: &mut scratch.inputs, current };
                 stimulus.add(isa, self.part.first, target);
@@ -279,6 +293,20 @@ impl<T: Real> Slice<T> {
             offset += len;
         }
         finite
+    }
+
+    /// Asks for the state of a stretch of neurons, which comes from the second-level cache while their inputs are
+    /// worked out.
+    #[inline(always)]
+    fn prefetch(&self, offset: usize, len: usize) {
+        for column in &self.columns {
+            for value in column[offset..offset + len].iter().step_by(64 / size_of::<T>()) {
+                prefetch_read(value);
+            }
+        }
+        for counter in self.refractory[offset..offset + len].iter().step_by(32) {
+            prefetch_read(counter);
+        }
     }
 
     /// The first neuron with a non-finite variable; padding neurons do not count.

@@ -1,9 +1,9 @@
 //! Stimuli at work: what each adds to the inputs and currents of one part of a population.
 
 use super::partition::Part;
-use crate::compute::Isa;
 use crate::compute::poisson::{AddEvents, PoissonKeys, PoissonTable};
 use crate::compute::simd::{Real, dispatch};
+use crate::compute::{HugeVec, Isa};
 use crate::model::{Distribution, Sampler, Selection, StimulusKind, StimulusSpec, StimulusTarget};
 use crate::rng::{Key, Purpose, ROUNDS_STEP, philox};
 use std::ops::Range;
@@ -26,13 +26,7 @@ pub(super) struct Stimulus<T> {
 }
 
 enum Kind<T> {
-    Poisson {
-        table: Box<PoissonTable>,
-        keys: PoissonKeys,
-        weight: T,
-        receptor: usize,
-        work: Vec<T>,
-    },
+    Poisson(Box<Poisson<T>>),
     /// The same current for all neurons.
     Current(Box<dyn Fn(u64) -> f64 + Send>),
     Noise(Noise<T>),
@@ -48,6 +42,21 @@ enum Kind<T> {
         level: f64,
         pairs: Vec<(u32, u32)>,
     },
+}
+
+/// Independent Poisson trains.
+struct Poisson<T> {
+    table: PoissonTable,
+    keys: PoissonKeys,
+    weight: T,
+    receptor: usize,
+    work: Vec<T>,
+}
+
+impl<T: Real> Poisson<T> {
+    fn events<'a>(&'a self, first: u32, step: u64, out: &'a mut [T]) -> AddEvents<'a, T> {
+        AddEvents { table: &self.table, keys: &self.keys, first, step, weight: self.weight, out }
+    }
 }
 
 /// Gaussian currents: `x <- mean + keep * (x - mean) + spread * N(0, 1)` every `interval` steps.
@@ -67,11 +76,11 @@ struct Noise<T> {
 }
 
 /// Inputs and currents of the neurons `offset..offset + len` of a part.
-pub(super) struct Target<'a, T> {
+pub(super) struct Target<'a, T: Real> {
     pub step: u64,
     pub offset: usize,
     pub len: usize,
-    pub inputs: &'a mut [Vec<T>],
+    pub inputs: &'a mut [HugeVec<T>],
     pub current: &'a mut [T],
 }
 
@@ -113,8 +122,8 @@ impl<T: Real> Stimulus<T> {
         let kind = match &spec.kind {
             StimulusKind::Poisson { .. } => {
                 let route = route?;
-                Kind::Poisson {
-                    table: Box::new(PoissonTable::new(level * dt * 1e-3)),
+                Kind::Poisson(Box::new(Poisson {
+                    table: PoissonTable::new(level * dt * 1e-3),
                     keys: PoissonKeys {
                         draw: Key::named(seed, Purpose::Poisson, &name),
                         refine: Key::named(seed, Purpose::PoissonRefine, &name),
@@ -122,7 +131,7 @@ impl<T: Real> Stimulus<T> {
                     weight: T::of(route.weight),
                     receptor: route.receptor,
                     work: Vec::new(),
-                }
+                }))
             }
             StimulusKind::Dc => Kind::Current(Box::new(move |_| level)),
             StimulusKind::Ac { frequency, phase, offset } => {
@@ -175,10 +184,30 @@ impl<T: Real> Stimulus<T> {
         Some(Self { active, gains, kind })
     }
 
+    /// Whether it is a Poisson stimulus of the whole part onto `receptor` that acts in `step`, so that its
+    /// [`events`](Self::events) can be taken in along with the receptor's row.
+    #[inline]
+    pub fn merges(&self, receptor: usize, step: u64) -> bool {
+        matches!(&self.kind, Kind::Poisson(poisson) if poisson.receptor == receptor)
+            && self.gains.is_none()
+            && self.active.contains(&step)
+    }
+
+    /// The events of a stretch of neurons in a step; instead of [`add`](Self::add) where it [`merges`](Self::merges).
+    ///
+    /// # Panics
+    /// If it is not a Poisson stimulus.
+    #[inline]
+    pub fn events<'a>(&'a self, part_first: u32, step: u64, offset: usize, out: &'a mut [T]) -> AddEvents<'a, T> {
+        let Kind::Poisson(poisson) = &self.kind else { unreachable!("only Poisson stimuli merge") };
+        poisson.events(part_first + offset as u32, step, out)
+    }
+
     /// The receptor it sends events to, if it does; otherwise it injects current.
     pub fn receptor(&self) -> Option<usize> {
         match &self.kind {
-            Kind::Poisson { receptor, .. } | Kind::Spikes { receptor, .. } => Some(*receptor),
+            Kind::Poisson(poisson) => Some(poisson.receptor),
+            Kind::Spikes { receptor, .. } => Some(*receptor),
             _ => None,
         }
     }
@@ -192,21 +221,23 @@ impl<T: Real> Stimulus<T> {
         let Target { step, offset, len, inputs, current } = target;
         let gains = self.gains.as_ref().map(|g| &g[offset..offset + len]);
         match &mut self.kind {
-            Kind::Poisson { table, keys, weight, receptor, work } => {
+            Kind::Poisson(poisson) => {
                 let first = part_first + offset as u32;
-                let out = &mut inputs[*receptor][..len];
+                let out = &mut inputs[poisson.receptor][..len];
                 match gains {
-                    None => dispatch(isa, AddEvents { table, keys, first, step, weight: *weight, out }),
+                    None => dispatch(isa, poisson.events(first, step, out)),
                     Some(gains) => {
                         if gains.iter().all(|g| *g == T::ZERO) {
                             return;
                         }
+                        let mut work = std::mem::take(&mut poisson.work);
                         work.clear();
                         work.resize(len, T::ZERO);
-                        dispatch(isa, AddEvents { table, keys, first, step, weight: *weight, out: work });
+                        dispatch(isa, poisson.events(first, step, &mut work));
                         for ((out, events), gain) in out.iter_mut().zip(work.iter()).zip(gains) {
                             *out += *events * *gain;
                         }
+                        poisson.work = work;
                     }
                 }
             }

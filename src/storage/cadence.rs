@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Spikes kept in memory before they are written, over all populations.
-pub(super) const BATCH: usize = 65_536;
+/// Spikes kept in memory before they are written, over all populations. Each write waits for the disk.
+pub(super) const BATCH: usize = 1 << 20;
 /// Longest wall-clock time a record stays in memory only, so that a kill of a slow run loses little.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
