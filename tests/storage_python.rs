@@ -1,17 +1,18 @@
 //! Result files are read by h5py, libsonata and NumPy, also those of a run that was killed.
 //!
-//! The Python packages are installed once into a virtual environment under `target`. Without Python or a package
-//! registry the test says that it is skipped, and why; with `TESSERA_REQUIRE_PYTHON=1` it fails instead.
+//! Where Python comes from, and what happens without it, stands in `python/venv.rs`.
+
+#[path = "python/venv.rs"]
+mod venv;
 
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tessera::engine::{Layout, PopulationLayout, Recorder, Spike, StateRecording, StateSample};
 use tessera::model::Selection;
 use tessera::storage::{NpySpikes, Repaired, Report, SonataSpikes, StateReport, read_report, read_spikes, repair};
 
-const PACKAGES: [&str; 3] = ["h5py>=3.10", "libsonata>=0.2,<0.3", "numpy"];
 /// Set for the child that is to die: the folder it writes into.
 const FOLDER: &str = "TESSERA_TEST_PYTHON_FOLDER";
 const STEPS: u64 = 4_000;
@@ -66,25 +67,6 @@ fn spikes_of(step: u64) -> Vec<Spike> {
     (first..first + (step % 9) as u32).filter(|&n| n < 40).map(|neuron| Spike { step, neuron }).collect()
 }
 
-/// Python with the packages, or why there is none.
-fn python() -> Result<PathBuf, String> {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-readers");
-    let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let import = |python: &Path| run(Command::new(python).args(["-c", "import h5py, libsonata, numpy"]));
-    if import(&python).is_err() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
-        import(&python)?;
-    }
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<String, String> {
-    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-}
-
 fn pairs(times: &[f64], ids: &[u32]) -> Value {
     times.iter().zip(ids).map(|(t, i)| json!([t, i])).collect()
 }
@@ -110,11 +92,7 @@ fn expected(folder: &Path, npy: bool) -> Value {
 
 fn compare(python: &Path, folder: &Path, npy: bool) {
     std::fs::write(folder.join("expected.json"), expected(folder, npy).to_string()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/read_results.py");
-    match run(Command::new(python).arg(script).arg(folder)) {
-        Ok(versions) => print!("{versions}"),
-        Err(error) => panic!("{error}"),
-    }
+    venv::compare(python, folder);
 }
 
 #[test]
@@ -123,11 +101,7 @@ fn python_reads_what_was_recorded() {
         let _open = record(Path::new(&folder), |steps| steps % 1_000 == 0 && steps <= 3_000);
         std::process::abort();
     }
-    let python = match python() {
-        Ok(python) => python,
-        Err(reason) if std::env::var_os("TESSERA_REQUIRE_PYTHON").is_some() => panic!("{reason}"),
-        Err(reason) => return println!("skipped: no Python with h5py and libsonata: {reason}"),
-    };
+    let Some(python) = venv::python() else { return };
 
     let whole = tempfile::tempdir().unwrap();
     let (mut spikes, mut states) = record(whole.path(), |steps| steps % 1_000 == 0);

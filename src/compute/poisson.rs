@@ -12,6 +12,7 @@ const MAX_MEAN: f64 = 6.0;
 
 /// The distribution of the number of events in a step, ready for drawing.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub struct PoissonTable {
     threshold: [u16; 32],
     alias: [u16; 32],
@@ -54,7 +55,7 @@ impl PoissonTable {
     }
 
     /// Draws for the neurons `first..first + out.len()` of a population (multiples of 32) in `step` and writes
-    /// `weight` times the number of events, added to `base(i, out from i on)`, to `out`.
+    /// `weight` times the number of events, added to `base.at(i, out from i on)`, to `out`.
     ///
     /// The draw of a neuron depends on `keys`, its index and the step alone.
     #[inline(always)]
@@ -65,10 +66,10 @@ impl PoissonTable {
         step: u64,
         weight: S::Elem,
         out: &mut [S::Elem],
-        mut base: impl FnMut(usize, &[S::Elem]) -> S,
+        mut base: impl Base<S>,
     ) {
         let weight = S::splat(weight);
-        let mut words = [[0u32; WORDS]; 4];
+        let mut words = OnLines([[0u32; WORDS]; 4]);
         for part in 0..self.parts {
             let mut done = 0;
             while done < out.len() {
@@ -77,21 +78,22 @@ impl PoissonTable {
                 let group = block / 4;
                 let stretch = ((WORDS / 16 * 4) as u32 - block % 4) as usize * 32;
                 let end = out.len().min(done + stretch);
-                counter_words(keys.draw, group * 16, step, part, &mut words);
+                counter_words(keys.draw, group * 16, step, part, &mut words.0);
                 for (b, chunk) in out[done..end].chunks_exact_mut(32).enumerate() {
                     let block = block + b as u32;
                     let at = ((block / 4 - group) * 16) as usize;
-                    let draws: &[u32; 16] = words[(block % 4) as usize][at..at + 16].try_into().expect("sixteen words");
-                    let mut events = [0u16; 32];
-                    let ties = S::alias32(draws, &self.threshold, &self.alias, &mut events);
+                    let draws: &[u32; 16] =
+                        words.0[(block % 4) as usize][at..at + 16].try_into().expect("sixteen words");
+                    let mut events = OnLines([0u16; 32]);
+                    let ties = S::alias32(draws, &self.threshold, &self.alias, &mut events.0);
                     if ties != 0 {
-                        self.refine(keys, block, step, part, draws, ties, &mut events);
+                        self.refine(keys, block, step, part, draws, ties, &mut events.0);
                     }
                     let mut i = 0;
                     while i < 32 {
-                        let weighted = S::load_u16(&events[i..]).mul(weight);
+                        let weighted = S::load_u16(&events.0[i..]).mul(weight);
                         let before =
-                            if part == 0 { base(done + b * 32 + i, &chunk[i..]) } else { S::load(&chunk[i..]) };
+                            if part == 0 { base.at(done + b * 32 + i, &chunk[i..]) } else { S::load(&chunk[i..]) };
                         before.add(weighted).store(&mut chunk[i..]);
                         i += S::LANES;
                     }
@@ -123,6 +125,28 @@ impl PoissonTable {
         }
     }
 }
+
+/// What events are added to. A trait and not a closure, which would not be sure to be compiled for the instruction set
+/// of its caller.
+pub(super) trait Base<S: Lanes> {
+    /// The numbers before, from place `at` on; `out` is what is at that place of the output.
+    fn at(&mut self, at: usize, out: &[S::Elem]) -> S;
+}
+
+/// Adds to what is there.
+struct Present;
+
+impl<S: Lanes> Base<S> for Present {
+    #[inline(always)]
+    fn at(&mut self, _at: usize, out: &[S::Elem]) -> S {
+        S::load(out)
+    }
+}
+
+/// On a cache line of its own: a vector stored across two lines cannot be loaded back before it has reached the cache,
+/// which would triple the cost of a draw.
+#[repr(align(64))]
+struct OnLines<T>(T);
 
 /// Counters drawn at a time: those of 1024 neurons.
 const WORDS: usize = 128;
@@ -164,8 +188,7 @@ impl<T: Real> super::simd::Kernel<T> for AddEvents<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
-        let before = |_: usize, out: &[T]| S::load(out);
-        self.table.add_events::<S>(self.keys, self.first, self.step, self.weight, self.out, before);
+        self.table.add_events::<S>(self.keys, self.first, self.step, self.weight, self.out, Present);
     }
 }
 

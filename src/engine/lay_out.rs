@@ -389,7 +389,8 @@ fn probe(recording: usize, spec: &StateRecording, slice: usize, part: &Part, var
         .iter()
         .map(|name| variables.iter().position(|v| v == name).expect("checked when the recording was added"))
         .collect();
-    let step_of = |time: f64| if time.is_finite() { (time / dt).round().max(0.0) as u64 } else { u64::MAX };
+    // The first sample at or after a time; times on the grid are not moved by the rounding of their division.
+    let step_of = |time: f64| if time.is_finite() { (time / dt - 1e-6).ceil().max(0.0) as u64 } else { u64::MAX };
     Probe {
         recording,
         slice,

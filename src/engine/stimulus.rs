@@ -235,7 +235,7 @@ impl<T: Real> Stimulus<T> {
                         work.resize(len, T::ZERO);
                         dispatch(isa, poisson.events(first, step, &mut work));
                         for ((out, events), gain) in out.iter_mut().zip(work.iter()).zip(gains) {
-                            *out += *events * *gain;
+                            *out += given(*events, *gain);
                         }
                         poisson.work = work;
                     }
@@ -245,7 +245,7 @@ impl<T: Real> Stimulus<T> {
                 let value = T::of(value(step));
                 match gains {
                     None => current.iter_mut().for_each(|c| *c += value),
-                    Some(gains) => current.iter_mut().zip(gains).for_each(|(c, g)| *c += value * *g),
+                    Some(gains) => current.iter_mut().zip(gains).for_each(|(c, g)| *c += given(value, *g)),
                 }
             }
             Kind::Noise(noise) => {
@@ -253,7 +253,9 @@ impl<T: Real> Stimulus<T> {
                 let values = &noise.values[offset..offset + len];
                 match gains {
                     None => current.iter_mut().zip(values).for_each(|(c, x)| *c += *x),
-                    Some(gains) => current.iter_mut().zip(values).zip(gains).for_each(|((c, x), g)| *c += *x * *g),
+                    Some(gains) => {
+                        current.iter_mut().zip(values).zip(gains).for_each(|((c, x), g)| *c += given(*x, *g))
+                    }
                 }
             }
             Kind::Spikes { events, weight, receptor } => {
@@ -276,6 +278,13 @@ impl<T: Real> Stimulus<T> {
             }
         }
     }
+}
+
+/// What a neuron gets: the value if it is chosen. Not a product, so that a value beyond the numbers stays with the
+/// neurons it is meant for.
+#[inline(always)]
+fn given<T: Real>(value: T, gain: T) -> T {
+    if gain == T::ZERO { T::ZERO } else { value }
 }
 
 impl<T: Real> Noise<T> {

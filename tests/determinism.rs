@@ -1,0 +1,491 @@
+//! The promise of the engine: the same network and seed give the same spikes, bit for bit, on any number of threads,
+//! with any instruction set, however the run is cut into pieces, and whatever is recorded.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use tessera::compute::Isa;
+use tessera::config::RunSpec;
+use tessera::engine::{
+    Digest, Figures, Outcome, Precision, SimOptions, Simulation, SpikeRecorder, StateRecording, StoredWeights,
+};
+use tessera::lattice::Lattice4;
+use tessera::model::{
+    BrainModel, ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Distribution, Edge, KernelShape, NetworkSpec,
+    Selection, StaticSynapse, StimulusKind,
+};
+use tessera::neuron::{
+    AdEx, Integrator, Izhikevich, LifCondAlpha, LifCondExp, LifEuler, LifPscAlpha, LifPscDelta, LifPscExp, Parrot,
+    Poisson, SpikeTrain,
+};
+use tessera::synapse::WeightBits;
+
+/// Number of spikes and spike digest of every network of this file.
+///
+/// These pin the spikes across versions and machines: a change of any of them changes the results of every user. When
+/// a change is meant, run these tests, copy the values the failure prints, and say in CHANGELOG.md what changed and
+/// why; a change that is not meant is a defect.
+const GOLDEN: [(&str, u64, &str); 13] = [
+    ("quickstart", 2731, "1e91cb296aa2e144"),
+    ("lattice_4d", 40058, "c8e69d4f2faf1f9b"),
+    ("brunel", 6832, "610c7c374aa5a295"),
+    ("cuba", 1694, "56676fee5115448e"),
+    ("coba", 4260, "df0caea889e68240"),
+    ("microcircuit", 11535, "b241d8782f107106"),
+    ("larva", 1583, "867b7080ef4fc0c7"),
+    ("mixed", 13895, "847b4bf11bacef46"),
+    ("mixed f64", 13895, "531ec4466c418262"),
+    ("shards", 69270, "5bda018890d2d141"),
+    ("wide slots", 80442, "d99d0176dc1516a6"),
+    ("exact weights", 5686, "413ef1157b96f17d"),
+    ("overflows", 8508, "ddc373c5f00970b3"),
+];
+
+/// A network and how long it runs.
+struct Case {
+    name: &'static str,
+    network: NetworkSpec,
+    seed: u64,
+    options: SimOptions,
+    duration: f64,
+}
+
+/// How a run is cut.
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    /// One call.
+    Whole,
+    /// Single steps, then stretches of different lengths.
+    Pieces,
+    /// Stopped by its progress callback again and again.
+    Stopped,
+}
+
+impl Case {
+    fn of(name: &'static str, network: NetworkSpec, seed: u64, duration: f64) -> Self {
+        Self { name, network, seed, options: SimOptions { threads: 1, ..SimOptions::default() }, duration }
+    }
+
+    /// A configuration of the program, made small by overrides.
+    fn config(name: &'static str, overrides: &[&str]) -> Self {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("configs/{name}.toml"));
+        let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+        let spec = RunSpec::load(path, &overrides).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let options = SimOptions {
+            dt: spec.run.dt_ms,
+            threads: 1,
+            precision: spec.run.precision,
+            isa: None,
+            weight_bits: spec.run.weight_bits,
+        };
+        Self { name, network: spec.network, seed: spec.run.seed, options, duration: spec.run.duration_ms }
+    }
+
+    fn build(&self, options: SimOptions) -> Simulation {
+        Simulation::new(BrainModel::build(&self.network, self.seed).unwrap(), options).unwrap()
+    }
+
+    fn on_threads(&self, threads: usize) -> Figures {
+        self.run(SimOptions { threads, ..self.options.clone() }, Pace::Whole)
+    }
+
+    fn run(&self, options: SimOptions, pace: Pace) -> Figures {
+        let mut sim = self.build(options);
+        self.advance(&mut sim, pace);
+        sim.finish().unwrap();
+        sim.figures()
+    }
+
+    fn advance(&self, sim: &mut Simulation, pace: Pace) {
+        let steps = (self.duration / self.options.dt).round() as u64;
+        match pace {
+            Pace::Whole => sim.run(self.duration).unwrap(),
+            Pace::Pieces => {
+                for _ in 0..5.min(steps) {
+                    sim.step().unwrap();
+                }
+                sim.run(0.0).unwrap();
+                for stretch in [1, 17, 2, 100].into_iter().cycle() {
+                    let left = steps - sim.steps();
+                    if left == 0 {
+                        break;
+                    }
+                    sim.run(stretch.min(left) as f64 * self.options.dt).unwrap();
+                }
+            }
+            Pace::Stopped => loop {
+                let left = (steps - sim.steps()) as f64 * self.options.dt;
+                if sim.run_with(left, |_| ControlFlow::Break(())).unwrap() == Outcome::Complete {
+                    break;
+                }
+            },
+        }
+        assert_eq!(sim.steps(), steps);
+    }
+
+    /// Runs with every state variable recorded and with the spikes kept, and checks that those are what was counted.
+    fn recorded(&self, options: SimOptions) -> Figures {
+        let mut sim = self.build(options);
+        let populations = sim.model().populations().len();
+        for population in 0..populations {
+            let p = &sim.model().populations()[population];
+            let variables: Vec<String> = p.model().variables().iter().map(|v| v.name.to_owned()).collect();
+            if variables.is_empty() {
+                continue;
+            }
+            sim.record_state(StateRecording {
+                name: format!("state{population}"),
+                population,
+                variables,
+                units: Vec::new(),
+                neurons: Selection::All,
+                every: 3,
+                start: 0.0,
+                stop: f64::INFINITY,
+            })
+            .unwrap();
+        }
+        let spikes = sim.record(SpikeRecorder::all()).unwrap();
+        self.advance(&mut sim, Pace::Whole);
+        let figures = sim.figures();
+        let spikes = &sim.recorder(&spikes).spikes;
+        assert!(spikes.windows(2).all(|w| w[0] < w[1]), "{}: spikes ascend by step and neuron", self.name);
+        let mut digest = Digest::default();
+        digest.update(spikes);
+        assert_eq!((spikes.len() as u64, digest.hex()), (figures.spikes, figures.spike_digest.clone()));
+        figures
+    }
+
+    /// Runs it in every way there is and compares with the pinned spikes.
+    fn check(&self) {
+        let reference = self.on_threads(1);
+        self.pinned(&reference);
+        let same = |way: &str, figures: &Figures| {
+            assert_eq!(figures.spike_digest, reference.spike_digest, "{}: {way}", self.name);
+            let counts = |f: &Figures| (f.neurons, f.synapses, f.synaptic_events, f.population_spikes.clone());
+            assert_eq!(counts(figures), counts(&reference), "{}: {way}", self.name);
+        };
+        for threads in [2, 3, 4, 8] {
+            same(&format!("{threads} threads"), &self.on_threads(threads));
+        }
+        for isa in Isa::all_available() {
+            for threads in [1, 2] {
+                let options = SimOptions { threads, isa: Some(isa), ..self.options.clone() };
+                same(&format!("{isa}, {threads} threads"), &self.run(options, Pace::Whole));
+            }
+        }
+        for (threads, pace) in [(1, Pace::Pieces), (2, Pace::Pieces), (1, Pace::Stopped), (2, Pace::Stopped)] {
+            let options = SimOptions { threads, ..self.options.clone() };
+            same(&format!("{pace:?}, {threads} threads"), &self.run(options, pace));
+        }
+        for threads in [1, 3] {
+            let options = SimOptions { threads, ..self.options.clone() };
+            same(&format!("recorded, {threads} threads"), &self.recorded(options));
+        }
+    }
+
+    /// Compares with [`GOLDEN`].
+    fn pinned(&self, figures: &Figures) {
+        let (_, spikes, digest) = *GOLDEN.iter().find(|(name, ..)| *name == self.name).expect("it is in the table");
+        let found = (figures.spikes, figures.spike_digest.as_str());
+        assert!(figures.spikes > 500, "{}: {} spikes do not say much", self.name, figures.spikes);
+        assert_eq!(found, (spikes, digest), "the spikes of `{}` have changed", self.name);
+    }
+}
+
+#[test]
+fn quickstart() {
+    let push = ["stimulus.push.start=50 ms", "stimulus.push.stop=100 ms"];
+    Case::config("quickstart", &["run.duration=150 ms", push[0], push[1]]).check();
+}
+
+#[test]
+fn lattice_4d() {
+    Case::config("lattice_4d", &["run.duration=250 ms", "lattice.shape=[12, 12, 6, 4]"]).check();
+}
+
+#[test]
+fn brunel() {
+    let small = ["population.exc.n=1000", "population.inh.n=250", "projection.excitation.n=100"];
+    let more = ["projection.inhibition.n=25", "run.duration=100 ms"];
+    Case::config("brunel", &[small[0], small[1], small[2], more[0], more[1]]).check();
+}
+
+#[test]
+fn cuba() {
+    Case::config("cuba", &["run.duration=60 ms"]).check();
+}
+
+#[test]
+fn coba() {
+    Case::config("coba", &["run.duration=60 ms"]).check();
+}
+
+/// A twentieth of the neurons of each population with the same probabilities of connection.
+#[test]
+fn microcircuit() {
+    let sizes = [
+        ("L23E", 1034),
+        ("L23I", 292),
+        ("L4E", 1096),
+        ("L4I", 274),
+        ("L5E", 243),
+        ("L5I", 53),
+        ("L6E", 720),
+        ("L6I", 147),
+    ];
+    let mut overrides: Vec<String> = sizes.iter().map(|(name, n)| format!("population.{name}.n={n}")).collect();
+    overrides.push("run.duration=60 ms".into());
+    Case::config("microcircuit", &overrides.iter().map(String::as_str).collect::<Vec<_>>()).check();
+}
+
+#[test]
+fn larva() {
+    let data = std::env::var("TESSERA_DATA")
+        .map_or_else(|_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    if !data.join("larva/meta_data.csv").is_file() {
+        println!("skipped: no data");
+        return;
+    }
+    Case::config("larva", &["run.duration=100 ms"]).check();
+}
+
+/// Every model, rule and stimulus at once; delays of 1 to 3000 steps; weights of both signs; neurons that differ.
+fn mixed() -> NetworkSpec {
+    let mut lattice = Lattice4::new([6, 5, 3, 2]).unwrap();
+    lattice.spacing = [40.0; 4];
+    lattice.periodic = [true, false, true, false];
+    let bounds = lattice.bounds();
+    let mut net = NetworkSpec::new(lattice);
+    let exp = LifPscExp { tau_syn_in: 5.0, ..LifPscExp::default() };
+    let cortex = net.population("cortex", bounds, exp).unwrap();
+    let merged = net.population("merged", 333, LifPscExp::default()).unwrap();
+    let delta = net.population("delta", 129, LifPscDelta::default()).unwrap();
+    let alpha = LifPscAlpha { tau_syn_in: 4.0, ..LifPscAlpha::default() };
+    let alpha = net.population("alpha", 77, alpha).unwrap();
+    let euler = net.population("euler", 64, LifEuler::default()).unwrap();
+    let conductances = net.population("conductances", 97, LifCondExp::default()).unwrap();
+    let rk4 = AdEx { integrator: Integrator::Rk4, ..AdEx::default() };
+    let adaptive = net.population("adaptive", 66, rk4).unwrap();
+    let slow = net.population("slow", 35, LifCondAlpha::default()).unwrap();
+    let simple = net.population("simple", 100, Izhikevich::default()).unwrap();
+    let parrots = net.population("parrots", 40, Parrot::default()).unwrap();
+    let random = net.population("random", 50, Poisson { rate: 40.0 }).unwrap();
+    let trains: Vec<Vec<f64>> =
+        (0..10).map(|i| (1..40).map(|k| f64::from(k * (7 + i)) + 0.1 * f64::from(i)).collect()).collect();
+    let given = net.population("given", 10, SpikeTrain::from_trains(&trains).unwrap()).unwrap();
+
+    net.vary(cortex, "v_th", Distribution::normal(-55.0, 1.0)).unwrap();
+    net.vary(cortex, "t_ref", Distribution::Uniform { low: 1.0, high: 4.0 }).unwrap();
+    net.vary(cortex, "v_m", Distribution::Uniform { low: -70.0, high: -60.0 }).unwrap();
+    net.vary(merged, "tau_m", Distribution::Lognormal { mean: 12.0, sd: 3.0 }).unwrap();
+    net.vary(conductances, "g_l", Distribution::normal(16.0, 1.0)).unwrap();
+    net.vary(adaptive, "b", Distribution::Uniform { low: 20.0, high: 90.0 }).unwrap();
+    net.vary(simple, "d", Distribution::Uniform { low: 2.0, high: 8.0 }).unwrap();
+    net.vary(delta, "v_m", Distribution::Uniform { low: -70.0, high: -56.0 }).unwrap();
+
+    let mut link = |source, target, rule, weight: Distribution, delay: DelaySpec| {
+        net.project(source, target, rule, StaticSynapse { weight, delay }).unwrap();
+    };
+    let long = || DelaySpec::from(Distribution::Uniform { low: 0.1, high: 300.0 });
+    let near = ConnectionRule::Distance(DistanceRule {
+        kernel: DistanceKernel { shape: KernelShape::Gaussian, extent: 60.0 },
+        p_max: 0.4,
+        cutoff: 150.0,
+        scale: [1.0, 1.0, 1.0, 2.0],
+        hop_w: 0.5,
+    });
+    link(cortex, cortex, near, Distribution::normal(20.0, 60.0), DelaySpec::Distance { velocity: 100.0, offset: 0.3 });
+    link(cortex, merged, ConnectionRule::FixedIndegree { n: 30 }, Distribution::normal(25.0, 5.0), long());
+    link(merged, cortex, ConnectionRule::Bernoulli { p: 0.1 }, Distribution::normal(-10.0, 30.0), 300.0.into());
+    link(merged, merged, ConnectionRule::FixedTotal { n: 8000 }, (-18.0).into(), 0.1.into());
+    link(merged, delta, ConnectionRule::FixedOutdegree { n: 12 }, Distribution::normal(0.1, 0.4), long());
+    link(
+        delta,
+        alpha,
+        ConnectionRule::AllToAll,
+        Distribution::Lognormal { mean: 4.0, sd: 2.0 },
+        Distribution::Normal { mean: 20.0, sd: 15.0, low: 0.1, high: 100.0 }.into(),
+    );
+    link(alpha, delta, ConnectionRule::AllToAll, (-0.25).into(), 1.5.into());
+    link(random, euler, ConnectionRule::Bernoulli { p: 0.5 }, 60.0.into(), long());
+    link(euler, parrots, ConnectionRule::FixedIndegree { n: 2 }, 1.0.into(), 0.1.into());
+    link(parrots, cortex, ConnectionRule::FixedOutdegree { n: 9 }, 80.0.into(), 33.3.into());
+    link(random, merged, ConnectionRule::FixedOutdegree { n: 200 }, 30.0.into(), long());
+    let edges: Vec<Edge> = (0..400u32)
+        .map(|i| Edge {
+            source: i % 10,
+            target: i * 7 % 77,
+            weight: if i % 3 == 0 { f32::NAN } else { 90.0 - i as f32 },
+            delay: if i % 5 == 0 { f32::NAN } else { 0.1 * (1 + i) as f32 },
+        })
+        .collect();
+    link(given, alpha, ConnectionRule::Edges(edges.into()), Distribution::normal(40.0, 10.0), long());
+    let pairs: Vec<Edge> =
+        (0..10u32).map(|i| Edge { source: i, target: 3 * i, weight: f32::NAN, delay: f32::NAN }).collect();
+    link(given, parrots, ConnectionRule::Edges(pairs.into()), 1.0.into(), 0.2.into());
+    link(merged, conductances, ConnectionRule::FixedIndegree { n: 20 }, Distribution::normal(5.0, 8.0), long());
+    link(conductances, adaptive, ConnectionRule::FixedIndegree { n: 15 }, Distribution::normal(9.0, 9.0), long());
+    link(adaptive, slow, ConnectionRule::Bernoulli { p: 0.4 }, Distribution::normal(1.0, 2.0), 12.0.into());
+    link(slow, simple, ConnectionRule::FixedIndegree { n: 5 }, Distribution::normal(0.5, 1.5), long());
+    link(simple, conductances, ConnectionRule::Bernoulli { p: 0.2 }, (-6.0).into(), 1.0.into());
+    link(euler, euler, ConnectionRule::OneToOne, (-40.0).into(), 5.0.into());
+
+    let part: Selection = Selection::Indices((0..180).filter(|i| i % 7 < 3).collect());
+    net.stimulate("rain", cortex, 7_000.0, StimulusKind::Poisson { weight: 25.0, receptor: None }).unwrap();
+    let inhibition = StimulusKind::Poisson { weight: -30.0, receptor: Some("inhibitory".into()) };
+    let rain = net.stimulate("thin rain", cortex, 400.0, inhibition).unwrap();
+    rain.targets[0].neurons = part.clone();
+    (rain.start, rain.stop) = (50.0, 300.0);
+    net.stimulate("cond dc", conductances, 300.0, StimulusKind::Dc).unwrap();
+    net.stimulate("slow dc", slow, 260.0, StimulusKind::Dc).unwrap();
+    net.stimulate("adaptive noise", adaptive, 700.0, StimulusKind::Noise { sd: 300.0, interval: 1.0 }).unwrap();
+    net.stimulate("simple noise", simple, 6.0, StimulusKind::OrnsteinUhlenbeck { sd: 4.0, tau: 5.0 }).unwrap();
+    net.stimulate("dc", merged, 330.0, StimulusKind::Dc).unwrap();
+    let ac = StimulusKind::Ac { frequency: 12.0, phase: 30.0, offset: 380.0 };
+    net.stimulate("ac", delta, 120.0, ac).unwrap().start = 20.0;
+    let steps = StimulusKind::Steps { times: vec![10.0, 150.0, 300.0], amplitudes: vec![1.0, 0.3, 1.5] };
+    net.stimulate("steps", alpha, 330.0, steps).unwrap();
+    net.stimulate("noise", merged, 20.0, StimulusKind::Noise { sd: 400.0, interval: 0.5 }).unwrap();
+    let ou = net.stimulate("ou", cortex, 30.0, StimulusKind::OrnsteinUhlenbeck { sd: 120.0, tau: 15.0 }).unwrap();
+    ou.targets[0].neurons = part;
+    let events: Vec<(f64, u32)> = (0..600).map(|k| (0.5 * f64::from(k), (k * 11 % 64) as u32)).collect();
+    let spikes = StimulusKind::Spikes { events: events.into(), weight: 3300.0, receptor: None };
+    net.stimulate("spikes", euler, 0.0, spikes).unwrap();
+    let values: Vec<f32> = (0..100 * 129).map(|i| (i % 97) as f32 - 20.0).collect();
+    let matrix = StimulusKind::Matrix { values: values.into(), columns: 129, interval: 4.0 };
+    net.stimulate("matrix", delta, 1.2, matrix).unwrap();
+    net
+}
+
+#[test]
+fn every_model_rule_and_stimulus() {
+    let case = Case::of("mixed", mixed(), 11, 400.0);
+    case.check();
+    // No part of the network may be silent, or it would not be tested.
+    let figures = case.on_threads(1);
+    assert!(figures.population_spikes.iter().all(|n| *n > 20), "{:?}", figures.population_spikes);
+    // Another seed, another network.
+    let other = Case { seed: 12, ..Case::of("mixed", mixed(), 11, 400.0) };
+    assert_ne!(other.on_threads(1).spike_digest, figures.spike_digest);
+}
+
+#[test]
+fn every_model_rule_and_stimulus_in_double_precision() {
+    let mut case = Case::of("mixed f64", mixed(), 11, 400.0);
+    case.options.precision = Precision::F64;
+    case.check();
+}
+
+/// 70,000 neurons that one thread has to hold with more than the 65,536 slots that 16 bits number.
+fn many(out_degree: u32) -> NetworkSpec {
+    let mut net = NetworkSpec::default();
+    let neurons = net.population("many", 70_000, LifPscExp::default()).unwrap();
+    net.vary(neurons, "v_m", Distribution::Uniform { low: -70.0, high: -55.0 }).unwrap();
+    let rule = ConnectionRule::FixedOutdegree { n: out_degree };
+    let weight = Distribution::normal(5.0, 20.0);
+    let delay = Distribution::Uniform { low: 0.1, high: 4.0 };
+    net.project(neurons, neurons, rule, StaticSynapse { weight, delay }).unwrap();
+    net.stimulate("drive", neurons, 400.0, StimulusKind::Dc).unwrap();
+    net
+}
+
+/// With 130 synapses a source, one worker takes two shards of 35,000 slots each; several workers take one each.
+#[test]
+fn several_shards_a_worker() {
+    let case = Case::of("shards", many(130), 5, 20.0);
+    let reference = case.on_threads(1);
+    case.pinned(&reference);
+    assert_eq!(reference.synapses, 70_000 * 130);
+    for threads in [2, 3] {
+        let figures = case.on_threads(threads);
+        assert_eq!(figures.spike_digest, reference.spike_digest, "{threads} threads");
+        assert_eq!(figures.synaptic_events, reference.synaptic_events);
+    }
+}
+
+/// With ten synapses a source the pieces would be too short: one worker has one shard with slots of 32 bits.
+#[test]
+fn slots_beyond_16_bits() {
+    let case = Case::of("wide slots", many(10), 5, 40.0);
+    let reference = case.on_threads(1);
+    case.pinned(&reference);
+    // 8 bytes a record and a table of 8 bytes a source; narrow records would be half of that.
+    assert!(reference.synapse_bytes > 700_000 * 8, "{}", reference.synapse_bytes);
+    for threads in [2, 3] {
+        let figures = case.on_threads(threads);
+        assert!(figures.synapse_bytes < reference.synapse_bytes, "{}", figures.synapse_bytes);
+        assert_eq!(figures.spike_digest, reference.spike_digest, "{threads} threads");
+    }
+}
+
+/// Weights that both 16 and 32 bits hold exactly, `scale` times 1/64 pA; the sums are exact in f32 too.
+fn exact(strong: f64, weak: f64, drive: f64) -> NetworkSpec {
+    let mut net = NetworkSpec::default();
+    let exc = net.population("exc", 700, LifPscExp::default()).unwrap();
+    let inh = net.population("inh", 180, LifPscExp::default()).unwrap();
+    for population in [exc, inh] {
+        net.vary(population, "v_m", Distribution::Uniform { low: -70.0, high: -55.0 }).unwrap();
+    }
+    let delay = || Distribution::Uniform { low: 0.1, high: 3.0 };
+    let rule = || ConnectionRule::FixedIndegree { n: 40 };
+    for (source, target, weight) in [(exc, exc, weak), (exc, inh, strong), (inh, exc, -strong), (inh, inh, -weak)] {
+        net.project(source, target, rule(), StaticSynapse { weight, delay: delay() }).unwrap();
+    }
+    net.stimulate("drive", exc, drive, StimulusKind::Dc).unwrap();
+    net
+}
+
+fn bits(stored: &[StoredWeights]) -> Vec<u32> {
+    stored.iter().map(|w| w.grid.bits).collect()
+}
+
+#[test]
+fn weights_of_16_and_32_bits_agree_where_both_are_exact() {
+    let mut case = Case::of("exact weights", exact(48.0, 3.0, 410.0), 3, 200.0);
+    assert_eq!(bits(case.build(case.options.clone()).stored_weights()), [16, 16]);
+    let narrow = case.on_threads(1);
+    case.options.weight_bits = WeightBits::W32;
+    assert_eq!(bits(case.build(case.options.clone()).stored_weights()), [32, 32]);
+    assert_eq!(case.on_threads(1).spike_digest, narrow.spike_digest);
+    assert_eq!(narrow.row_overflows, 0);
+    case.check();
+}
+
+/// Sums that no 16-bit row holds: 8,000 steps of the weight grid for one strong synapse, and many at once.
+#[test]
+fn rows_that_overflow() {
+    let mut case = Case::of("overflows", exact(125.0, 1.0 / 64.0, 700.0), 3, 200.0);
+    let narrow = case.on_threads(1);
+    assert!(narrow.row_overflows > 100, "{}", narrow.row_overflows);
+    case.check();
+    case.options.weight_bits = WeightBits::W32;
+    let wide = case.on_threads(1);
+    assert_eq!((wide.row_overflows, &wide.spike_digest), (0, &narrow.spike_digest));
+}
+
+/// Forty events of 8,000 steps at once: four fit into 16 bits, each of the others takes the exact detour.
+#[test]
+fn overflows_are_counted_and_lose_nothing() {
+    let mut net = NetworkSpec::default();
+    let trains = vec![vec![1.0, 5.0]; 40];
+    let source = net.population("source", 40, SpikeTrain::from_trains(&trains).unwrap()).unwrap();
+    let silent = LifPscDelta { e_l: 0.0, v_reset: -1.0, v_th: 1e9, tau_m: 1e9, ..LifPscDelta::default() };
+    let target = net.population("target", 100, silent).unwrap();
+    net.project(source, target, ConnectionRule::AllToAll, StaticSynapse { weight: 8000.0, delay: 1.0 }).unwrap();
+    // A weight of one makes it the unit of the grid; it is sent by nobody.
+    let quiet = net.population("quiet", 1, SpikeTrain::new(Vec::new()).unwrap()).unwrap();
+    net.project(quiet, target, ConnectionRule::AllToAll, StaticSynapse { weight: 1.0, delay: 1.0 }).unwrap();
+    for threads in [1, 2, 3] {
+        let options = SimOptions { threads, ..SimOptions::default() };
+        let mut sim = Simulation::new(BrainModel::build(&net, 1).unwrap(), options).unwrap();
+        assert_eq!(sim.stored_weights()[0].grid.unit, 1.0);
+        sim.run(3.0).unwrap();
+        for neuron in 0..100 {
+            assert_eq!(sim.state(target, "v_m", neuron).unwrap(), 320_000.0);
+        }
+        sim.run(4.0).unwrap();
+        assert_eq!(sim.state(target, "v_m", 99).unwrap(), 640_000.0);
+        let figures = sim.figures();
+        assert_eq!((figures.row_overflows, figures.synaptic_events), (2 * 36 * 100, 2 * 40 * 100));
+    }
+}
