@@ -5,7 +5,7 @@
 //! the threshold is decided with 32 more bits, so probabilities are right to 2^-48.
 
 use super::ars::ArsKeys;
-use super::simd::{Lanes, Real};
+use super::simd::{Lanes, OutcomeLine, Real};
 use crate::rng::{Key, ROUNDS_STEP, philox};
 
 /// Largest mean of one table. Larger means are sums of several draws: 32 columns then hold all but 1e-13 of the mass.
@@ -73,15 +73,15 @@ impl PoissonTable {
         for part in 0..self.parts {
             for (b, chunk) in out.chunks_exact_mut(32).enumerate() {
                 let block = first / 32 + b as u32;
-                let draws = S::ars16(&keys.draw, [block * 4, step as u32, (step >> 32) as u32, part]);
-                let mut events = OnLines([0u16; 32]);
-                let ties = S::alias32(&draws, &self.threshold, &self.alias, &mut events.0);
+                let counter = [block * 4, step as u32, (step >> 32) as u32, part];
+                let (mut events, ties) = S::alias32(&keys.draw, counter, &self.threshold, &self.alias);
                 if ties != 0 {
-                    self.refine(keys, block, step, part, &draws, ties, &mut events.0);
+                    let line = S::outcome_array(events);
+                    events = S::outcomes_of(self.refine(keys, block, counter, ties, line));
                 }
                 let mut i = 0;
                 while i < 32 {
-                    let weighted = S::load_u16(&events.0[i..]).mul(weight);
+                    let weighted = S::outcomes(&events, i).mul(weight);
                     let before = if part == 0 { base.at(b * 32 + i, &chunk[i..]) } else { S::load(&chunk[i..]) };
                     before.add(weighted).store(&mut chunk[i..]);
                     i += S::LANES;
@@ -90,26 +90,25 @@ impl PoissonTable {
         }
     }
 
+    /// Decides the draws that tie, in `block` of 32 neurons, with more bits.
     #[cold]
     #[inline(never)]
-    #[allow(clippy::too_many_arguments)]
     fn refine(
         &self,
         keys: &PoissonKeys,
         block: u32,
-        step: u64,
-        part: u32,
-        draws: &[u32; 16],
+        counter: [u32; 4],
         mut ties: u32,
-        events: &mut [u16; 32],
-    ) {
+        mut line: OutcomeLine,
+    ) -> OutcomeLine {
         while ties != 0 {
             let i = ties.trailing_zeros();
             ties &= ties - 1;
-            let column = ((draws[i as usize / 2] >> (16 * (i % 2))) as u16 >> 11) as usize;
-            let more = philox::<ROUNDS_STEP>([block * 32 + i, step as u32, (step >> 32) as u32, part], keys.refine)[0];
-            events[i as usize] = if more < self.residual[column] { column as u16 } else { self.alias[column] };
+            let column = ((line.draws[i as usize / 2] >> (16 * (i % 2))) as u16 >> 11) as usize;
+            let more = philox::<ROUNDS_STEP>([block * 32 + i, counter[1], counter[2], counter[3]], keys.refine)[0];
+            line.outcomes[i as usize] = if more < self.residual[column] { column as u16 } else { self.alias[column] };
         }
+        line
     }
 }
 
@@ -129,11 +128,6 @@ impl<S: Lanes> Base<S> for Present {
         S::load(out)
     }
 }
-
-/// On a cache line of its own: a vector stored across two lines cannot be loaded back before it has reached the cache,
-/// which would triple the cost of a draw.
-#[repr(align(64))]
-struct OnLines<T>(T);
 
 /// Keys of the draws of one Poisson stimulus on one population.
 #[derive(Debug, Clone, Copy)]

@@ -92,28 +92,46 @@ pub trait Lanes: Copy {
     fn exp2_integral(self) -> Self;
     /// Which of the first `LANES` counters are above zero; each of those goes down by one.
     fn count_down(counters: &mut [u16]) -> Self::Mask;
-    /// The 16 words of [`ArsKeys`] at four consecutive counters, from `counter` on (the first word counts up).
-    #[inline(always)]
-    fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
-        let [c0, c1, c2, c3] = counter;
-        let blocks: [[u32; 4]; 4] = std::array::from_fn(|j| keys.words([c0 + j as u32, c1, c2, c3]));
-        std::array::from_fn(|i| blocks[i / 4][i % 4])
+    /// Outcomes of 32 draws, in whatever form suits the instruction set.
+    type Outcomes: Copy;
+    /// 32 draws of 16 bits from the words of `keys` at four consecutive counters from `counter` on (the first word
+    /// counts up; two draws in each word, the lower half first), looked up in an alias table: the top five bits of a
+    /// draw choose a column, the others are compared with its threshold. Also returns the draws that equal their
+    /// threshold exactly (bit `i` for draw `i`), which the caller resolves with more bits.
+    fn alias32(keys: &ArsKeys, counter: [u32; 4], threshold: &[u16; 32], alias: &[u16; 32]) -> (Self::Outcomes, u32);
+    /// Outcomes `at..at + LANES`, converted.
+    fn outcomes(outcomes: &Self::Outcomes, at: usize) -> Self;
+    /// The draws and their outcomes as numbers, for the rare correction.
+    fn outcome_array(outcomes: Self::Outcomes) -> OutcomeLine;
+    /// The inverse of [`outcome_array`](Self::outcome_array).
+    fn outcomes_of(array: OutcomeLine) -> Self::Outcomes;
+}
+
+/// Outcomes kept in memory, on a cache line of their own: a vector stored across two lines cannot be loaded back before
+/// it has reached the cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub struct OutcomeLine {
+    /// The outcomes.
+    pub outcomes: [u16; 32],
+    /// The draws, two in each word.
+    pub draws: [u32; 16],
+}
+
+/// The lookups of [`Lanes::alias32`] one by one.
+#[inline(always)]
+fn alias32_by_table(keys: &ArsKeys, counter: [u32; 4], threshold: &[u16; 32], alias: &[u16; 32]) -> (OutcomeLine, u32) {
+    let draws = keys.words16(counter);
+    let mut out = OutcomeLine { outcomes: [0; 32], draws };
+    let mut ties = 0u32;
+    for i in 0..32 {
+        let draw = (draws[i / 2] >> (16 * (i % 2))) as u16;
+        let column = usize::from(draw >> 11);
+        let fraction = draw & 0x7ff;
+        out.outcomes[i] = if fraction < threshold[column] { column as u16 } else { alias[column] };
+        ties |= u32::from(fraction == threshold[column]) << i;
     }
-    /// Alias-table lookup for 32 draws of 16 bits, two in each word, the lower half first. The top five bits of a draw
-    /// choose a column, the others are compared with its threshold. Writes the outcomes and returns the draws that
-    /// equal their threshold exactly (bit `i` for draw `i`), which the caller resolves with more bits.
-    #[inline(always)]
-    fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
-        let mut ties = 0u32;
-        for i in 0..32 {
-            let draw = (draws[i / 2] >> (16 * (i % 2))) as u16;
-            let column = usize::from(draw >> 11);
-            let fraction = draw & 0x7ff;
-            out[i] = if fraction < threshold[column] { column as u16 } else { alias[column] };
-            ties |= u32::from(fraction == threshold[column]) << i;
-        }
-        ties
-    }
+    (out, ties)
 }
 
 /// A kernel: what to run, generic over the lanes it runs on. Mark `run` `#[inline(always)]`.
@@ -281,6 +299,28 @@ macro_rules! portable_lanes {
                     <$t>::from_bits(bits.wrapping_add($bias) << $mantissa)
                 }))
             }
+            type Outcomes = OutcomeLine;
+            #[inline(always)]
+            fn alias32(
+                keys: &ArsKeys,
+                counter: [u32; 4],
+                threshold: &[u16; 32],
+                alias: &[u16; 32],
+            ) -> (OutcomeLine, u32) {
+                alias32_by_table(keys, counter, threshold, alias)
+            }
+            #[inline(always)]
+            fn outcomes(outcomes: &OutcomeLine, at: usize) -> Self {
+                Self::load_u16(&outcomes.outcomes[at..])
+            }
+            #[inline(always)]
+            fn outcome_array(outcomes: OutcomeLine) -> OutcomeLine {
+                outcomes
+            }
+            #[inline(always)]
+            fn outcomes_of(array: OutcomeLine) -> OutcomeLine {
+                array
+            }
             #[inline(always)]
             fn count_down(counters: &mut [u16]) -> Self::Mask {
                 let counters = &mut counters[..$n];
@@ -417,17 +457,32 @@ mod x86 {
 
     #[allow(clippy::undocumented_unsafe_blocks)]
     #[inline(always)]
-    unsafe fn ars16_avx512(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+    unsafe fn alias32_avx512(
+        keys: &ArsKeys,
+        counter: [u32; 4],
+        threshold: &[u16; 32],
+        alias: &[u16; 32],
+    ) -> ((__m512i, __m512i), u32) {
+        // No closures: one that is not inlined would be compiled without the instructions it consists of.
         unsafe {
-            let key = |i: usize| _mm512_broadcast_i32x4(_mm_loadu_si128(keys.0[i].as_ptr().cast()));
-            let first = _mm512_broadcast_i32x4(_mm_loadu_si128(counter.as_ptr().cast()));
-            let counters = _mm512_add_epi32(first, _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0));
-            let mut state = _mm512_xor_si512(counters, key(0));
-            state = _mm512_aesenc_epi128(state, key(1));
-            state = _mm512_aesenc_epi128(state, key(2));
-            state = _mm512_aesenc_epi128(state, key(3));
-            state = _mm512_aesenc_epi128(state, key(4));
-            std::mem::transmute(_mm512_aesenclast_epi128(state, key(5)))
+            let k = keys.0.as_ptr().cast::<__m128i>();
+            // Made in registers: four words stored one by one cannot be loaded as one before they reached the cache.
+            let [c0, c1, c2, c3] = counter.map(|c| c as i32);
+            let same = _mm512_setr_epi32(0, c1, c2, c3, 1, c1, c2, c3, 2, c1, c2, c3, 3, c1, c2, c3);
+            let counters = _mm512_add_epi32(same, _mm512_maskz_set1_epi32(0x1111, c0));
+            let state = _mm512_xor_si512(counters, _mm512_broadcast_i32x4(_mm_loadu_si128(k)));
+            let state = _mm512_aesenc_epi128(state, _mm512_broadcast_i32x4(_mm_loadu_si128(k.add(1))));
+            let state = _mm512_aesenc_epi128(state, _mm512_broadcast_i32x4(_mm_loadu_si128(k.add(2))));
+            let state = _mm512_aesenc_epi128(state, _mm512_broadcast_i32x4(_mm_loadu_si128(k.add(3))));
+            let state = _mm512_aesenc_epi128(state, _mm512_broadcast_i32x4(_mm_loadu_si128(k.add(4))));
+            let draws = _mm512_aesenclast_epi128(state, _mm512_broadcast_i32x4(_mm_loadu_si128(k.add(5))));
+            let column = _mm512_srli_epi16::<11>(draws);
+            let fraction = _mm512_and_si512(draws, _mm512_set1_epi16(0x7ff));
+            let limit = _mm512_permutexvar_epi16(column, _mm512_loadu_si512(threshold.as_ptr().cast()));
+            let other = _mm512_permutexvar_epi16(column, _mm512_loadu_si512(alias.as_ptr().cast()));
+            let below = _mm512_cmplt_epu16_mask(fraction, limit);
+            let outcomes = _mm512_mask_mov_epi16(other, below, column);
+            ((outcomes, draws), _mm512_cmpeq_epu16_mask(fraction, limit))
         }
     }
 
@@ -435,16 +490,18 @@ mod x86 {
     #[inline(always)]
     unsafe fn ars16_aes(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
         unsafe {
-            let key = |i: usize| _mm_loadu_si128(keys.0[i].as_ptr().cast());
-            let first = _mm_loadu_si128(counter.as_ptr().cast());
-            let mut blocks = [first; 4];
+            let k = keys.0.as_ptr().cast::<__m128i>();
+            let [c0, c1, c2, c3] = counter.map(|c| c as i32);
+            let same = _mm_setr_epi32(0, c1, c2, c3);
+            let mut blocks = [same; 4];
             for (j, block) in blocks.iter_mut().enumerate() {
-                let mut state = _mm_xor_si128(_mm_add_epi32(first, _mm_setr_epi32(j as i32, 0, 0, 0)), key(0));
-                state = _mm_aesenc_si128(state, key(1));
-                state = _mm_aesenc_si128(state, key(2));
-                state = _mm_aesenc_si128(state, key(3));
-                state = _mm_aesenc_si128(state, key(4));
-                *block = _mm_aesenclast_si128(state, key(5));
+                let counter = _mm_insert_epi32::<0>(same, c0.wrapping_add(j as i32));
+                let state = _mm_xor_si128(counter, _mm_loadu_si128(k));
+                let state = _mm_aesenc_si128(state, _mm_loadu_si128(k.add(1)));
+                let state = _mm_aesenc_si128(state, _mm_loadu_si128(k.add(2)));
+                let state = _mm_aesenc_si128(state, _mm_loadu_si128(k.add(3)));
+                let state = _mm_aesenc_si128(state, _mm_loadu_si128(k.add(4)));
+                *block = _mm_aesenclast_si128(state, _mm_loadu_si128(k.add(5)));
             }
             std::mem::transmute(blocks)
         }
@@ -456,23 +513,37 @@ mod x86 {
     #[inline(always)]
     unsafe fn byte_tables(table: &[u16; 32]) -> [__m256i; 4] {
         unsafe {
-            let part = |i: usize| _mm_loadu_si128(table.as_ptr().add(i).cast());
-            let low = |v: __m128i| _mm_and_si128(v, _mm_set1_epi16(0xff));
-            let high = |v: __m128i| _mm_srli_epi16::<8>(v);
-            let twice = |a: __m128i, b: __m128i| _mm256_broadcastsi128_si256(_mm_packus_epi16(a, b));
+            let t = table.as_ptr().cast::<__m128i>();
+            let (a, b, c, d) =
+                (_mm_loadu_si128(t), _mm_loadu_si128(t.add(1)), _mm_loadu_si128(t.add(2)), _mm_loadu_si128(t.add(3)));
+            let low = _mm_set1_epi16(0xff);
             [
-                twice(low(part(0)), low(part(8))),
-                twice(low(part(16)), low(part(24))),
-                twice(high(part(0)), high(part(8))),
-                twice(high(part(16)), high(part(24))),
+                _mm256_broadcastsi128_si256(_mm_packus_epi16(_mm_and_si128(a, low), _mm_and_si128(b, low))),
+                _mm256_broadcastsi128_si256(_mm_packus_epi16(_mm_and_si128(c, low), _mm_and_si128(d, low))),
+                _mm256_broadcastsi128_si256(_mm_packus_epi16(_mm_srli_epi16::<8>(a), _mm_srli_epi16::<8>(b))),
+                _mm256_broadcastsi128_si256(_mm_packus_epi16(_mm_srli_epi16::<8>(c), _mm_srli_epi16::<8>(d))),
             ]
         }
     }
 
+    /// Bytes of a table of 32 at `index` (below 16) in the lower or, where `upper` says so, the upper half.
     #[allow(clippy::undocumented_unsafe_blocks)]
     #[inline(always)]
-    unsafe fn alias32_avx2(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+    unsafe fn look_up(low: __m256i, high: __m256i, index: __m256i, upper: __m256i) -> __m256i {
+        unsafe { _mm256_blendv_epi8(_mm256_shuffle_epi8(low, index), _mm256_shuffle_epi8(high, index), upper) }
+    }
+
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    #[inline(always)]
+    unsafe fn alias32_avx2(
+        keys: &ArsKeys,
+        counter: [u32; 4],
+        threshold: &[u16; 32],
+        alias: &[u16; 32],
+    ) -> (super::OutcomeLine, u32) {
         unsafe {
+            let draws = ars16_aes(keys, counter);
+            let mut out = super::OutcomeLine { outcomes: [0; 32], draws };
             let (t, a) = (byte_tables(threshold), byte_tables(alias));
             let mut ties = 0u32;
             for half in 0..2 {
@@ -483,20 +554,20 @@ mod x86 {
                 // The odd bytes select nothing: their top bit is set.
                 let index =
                     _mm256_or_si256(_mm256_and_si256(column, _mm256_set1_epi16(15)), _mm256_set1_epi16(-0x8000));
-                let look = |low: __m256i, high: __m256i| {
-                    _mm256_blendv_epi8(_mm256_shuffle_epi8(low, index), _mm256_shuffle_epi8(high, index), upper)
-                };
-                let limit = _mm256_or_si256(look(t[0], t[1]), _mm256_slli_epi16::<8>(look(t[2], t[3])));
-                let other = look(a[0], a[1]);
+                let limit = _mm256_or_si256(
+                    look_up(t[0], t[1], index, upper),
+                    _mm256_slli_epi16::<8>(look_up(t[2], t[3], index, upper)),
+                );
+                let other = look_up(a[0], a[1], index, upper);
                 // Fractions and thresholds are below 2^11, so signed comparison is right.
                 let below = _mm256_cmpgt_epi16(limit, fraction);
                 let chosen = _mm256_blendv_epi8(other, column, below);
-                _mm256_storeu_si256(out.as_mut_ptr().add(16 * half).cast(), chosen);
+                _mm256_storeu_si256(out.outcomes.as_mut_ptr().add(16 * half).cast(), chosen);
                 let equal = _mm256_cmpeq_epi16(limit, fraction);
                 let bits = _mm_packs_epi16(_mm256_castsi256_si128(equal), _mm256_extracti128_si256::<1>(equal));
                 ties |= (_mm_movemask_epi8(bits) as u32) << (16 * half);
             }
-            ties
+            (out, ties)
         }
     }
 
@@ -518,23 +589,27 @@ mod x86 {
             _mm256_storeu_si256(p.cast(), _mm256_subs_epu16(c, _mm256_set1_epi16(1)));
             _mm256_test_epi16_mask(c, c)
         },
+        type Outcomes = (__m512i, __m512i);
         #[inline(always)]
-        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
-            unsafe { ars16_avx512(keys, counter) }
+        fn alias32(keys: &ArsKeys, counter: [u32; 4], threshold: &[u16; 32], alias: &[u16; 32]) -> ((__m512i, __m512i), u32) {
+            unsafe { alias32_avx512(keys, counter, threshold, alias) }
         }
         #[inline(always)]
-        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
+        fn outcomes(outcomes: &(__m512i, __m512i), at: usize) -> Self {
+            let half = unsafe {
+                if at == 0 { _mm512_castsi512_si256(outcomes.0) } else { _mm512_extracti64x4_epi64::<1>(outcomes.0) }
+            };
+            Self(unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(half)) })
+        }
+        #[inline(always)]
+        fn outcome_array(outcomes: (__m512i, __m512i)) -> super::OutcomeLine {
             unsafe {
-                let u = _mm512_loadu_si512(draws.as_ptr().cast());
-                let (t, a) = (_mm512_loadu_si512(threshold.as_ptr().cast()), _mm512_loadu_si512(alias.as_ptr().cast()));
-                let column = _mm512_srli_epi16::<11>(u);
-                let fraction = _mm512_and_si512(u, _mm512_set1_epi16(0x7ff));
-                let limit = _mm512_permutexvar_epi16(column, t);
-                let below = _mm512_cmplt_epu16_mask(fraction, limit);
-                let chosen = _mm512_mask_mov_epi16(_mm512_permutexvar_epi16(column, a), below, column);
-                _mm512_storeu_si512(out.as_mut_ptr().cast(), chosen);
-                _mm512_cmpeq_epu16_mask(fraction, limit)
+                super::OutcomeLine { outcomes: std::mem::transmute(outcomes.0), draws: std::mem::transmute(outcomes.1) }
             }
+        }
+        #[inline(always)]
+        fn outcomes_of(array: super::OutcomeLine) -> (__m512i, __m512i) {
+            unsafe { (std::mem::transmute(array.outcomes), std::mem::transmute(array.draws)) }
         }
     }
 
@@ -556,13 +631,23 @@ mod x86 {
             _mm_storeu_si128(p.cast(), _mm_subs_epu16(c, _mm_set1_epi16(1)));
             _mm_test_epi16_mask(c, c)
         },
+        type Outcomes = super::OutcomeLine;
         #[inline(always)]
-        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
-            unsafe { ars16_avx512(keys, counter) }
+        fn alias32(keys: &ArsKeys, counter: [u32; 4], threshold: &[u16; 32], alias: &[u16; 32]) -> (super::OutcomeLine, u32) {
+            let (outcomes, ties) = unsafe { alias32_avx512(keys, counter, threshold, alias) };
+            (F32x16::outcome_array(outcomes), ties)
         }
         #[inline(always)]
-        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
-            F32x16::alias32(draws, threshold, alias, out)
+        fn outcomes(outcomes: &super::OutcomeLine, at: usize) -> Self {
+            Self::load_u16(&outcomes.outcomes[at..])
+        }
+        #[inline(always)]
+        fn outcome_array(outcomes: super::OutcomeLine) -> super::OutcomeLine {
+            outcomes
+        }
+        #[inline(always)]
+        fn outcomes_of(array: super::OutcomeLine) -> super::OutcomeLine {
+            array
         }
     }
 
@@ -585,13 +670,22 @@ mod x86 {
             let idle = _mm_cmpeq_epi16(c, _mm_setzero_si128());
             _mm256_castsi256_ps(_mm256_cvtepi16_epi32(_mm_xor_si128(idle, _mm_set1_epi16(-1))))
         },
+        type Outcomes = super::OutcomeLine;
         #[inline(always)]
-        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
-            unsafe { ars16_aes(keys, counter) }
+        fn alias32(keys: &ArsKeys, counter: [u32; 4], threshold: &[u16; 32], alias: &[u16; 32]) -> (super::OutcomeLine, u32) {
+            unsafe { alias32_avx2(keys, counter, threshold, alias) }
         }
         #[inline(always)]
-        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
-            unsafe { alias32_avx2(draws, threshold, alias, out) }
+        fn outcomes(outcomes: &super::OutcomeLine, at: usize) -> Self {
+            Self::load_u16(&outcomes.outcomes[at..])
+        }
+        #[inline(always)]
+        fn outcome_array(outcomes: super::OutcomeLine) -> super::OutcomeLine {
+            outcomes
+        }
+        #[inline(always)]
+        fn outcomes_of(array: super::OutcomeLine) -> super::OutcomeLine {
+            array
         }
     }
 
@@ -614,13 +708,22 @@ mod x86 {
             let idle = _mm_cmpeq_epi16(c, _mm_setzero_si128());
             _mm256_castsi256_pd(_mm256_cvtepi16_epi64(_mm_xor_si128(idle, _mm_set1_epi16(-1))))
         },
+        type Outcomes = super::OutcomeLine;
         #[inline(always)]
-        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
-            unsafe { ars16_aes(keys, counter) }
+        fn alias32(keys: &ArsKeys, counter: [u32; 4], threshold: &[u16; 32], alias: &[u16; 32]) -> (super::OutcomeLine, u32) {
+            unsafe { alias32_avx2(keys, counter, threshold, alias) }
         }
         #[inline(always)]
-        fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
-            unsafe { alias32_avx2(draws, threshold, alias, out) }
+        fn outcomes(outcomes: &super::OutcomeLine, at: usize) -> Self {
+            Self::load_u16(&outcomes.outcomes[at..])
+        }
+        #[inline(always)]
+        fn outcome_array(outcomes: super::OutcomeLine) -> super::OutcomeLine {
+            outcomes
+        }
+        #[inline(always)]
+        fn outcomes_of(array: super::OutcomeLine) -> super::OutcomeLine {
+            array
         }
     }
 }
