@@ -376,6 +376,47 @@ fn every_model_rule_and_stimulus_in_double_precision() {
     case.check();
 }
 
+/// Stored with few or many bits, the same network is another one, but the same on any machine.
+#[test]
+fn every_model_rule_and_stimulus_with_forced_weight_bits() {
+    let mut seen = Vec::new();
+    for weight_bits in [WeightBits::W16, WeightBits::W32] {
+        let mut case = Case::of("mixed", mixed(), 11, 150.0);
+        case.options.weight_bits = weight_bits;
+        let reference = case.on_threads(1);
+        for (threads, isa) in [(2, Isa::Portable), (3, Isa::detect())] {
+            let options = SimOptions { threads, isa: Some(isa), ..case.options.clone() };
+            let figures = case.run(options, Pace::Whole);
+            assert_eq!(figures.spike_digest, reference.spike_digest, "{weight_bits:?}, {threads} threads");
+        }
+        seen.push(reference.spike_digest);
+    }
+    assert_ne!(seen[0], seen[1]);
+}
+
+/// Fewer neurons than threads, and no synapses at all.
+#[test]
+fn networks_smaller_than_the_crew() {
+    for size in [1u32, 2, 31, 33, 65] {
+        let mut net = NetworkSpec::default();
+        let a = net.population("a", size, LifPscExp::default()).unwrap();
+        let b = net.population("b", 1, LifPscDelta::default()).unwrap();
+        net.stimulate("rain", a, 9_000.0, StimulusKind::Poisson { weight: 30.0, receptor: None }).unwrap();
+        let alone = Case::of("small", net.clone(), 4, 100.0);
+        net.project(a, b, ConnectionRule::AllToAll, StaticSynapse { weight: 7.0, delay: 2.0 }).unwrap();
+        net.project(b, a, ConnectionRule::AllToAll, StaticSynapse { weight: -40.0, delay: 0.1 }).unwrap();
+        let joined = Case::of("small", net, 4, 100.0);
+        for case in [alone, joined] {
+            let reference = case.on_threads(1);
+            assert!(reference.spikes > 0);
+            for threads in [2, 5, 8] {
+                let figures = case.on_threads(threads);
+                assert_eq!(figures.spike_digest, reference.spike_digest, "{size} neurons on {threads} threads");
+            }
+        }
+    }
+}
+
 /// 70,000 neurons that one thread has to hold with more than the 65,536 slots that 16 bits number.
 fn many(out_degree: u32) -> NetworkSpec {
     let mut net = NetworkSpec::default();
