@@ -3,6 +3,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tessera::compute::Isa;
+use tessera::compute::ars::ArsKeys;
 use tessera::compute::poisson::{AddEvents, PoissonKeys, PoissonTable};
 use tessera::compute::simd::dispatch;
 use tessera::rng::{Key, Purpose};
@@ -16,7 +17,10 @@ fn poisson(c: &mut Criterion) {
     let mut group = c.benchmark_group("poisson");
     group.throughput(Throughput::Elements(NEURONS as u64));
     group.sample_size(30);
-    let keys = PoissonKeys { draw: Key::new(1, Purpose::Poisson, 0), refine: Key::new(1, Purpose::PoissonRefine, 0) };
+    let keys = PoissonKeys {
+        draw: ArsKeys::new(Key::new(1, Purpose::Poisson, 0)),
+        refine: Key::new(1, Purpose::PoissonRefine, 0),
+    };
     for mean in [1.28, 12.8] {
         let table = PoissonTable::new(mean);
         for isa in Isa::all_available() {

@@ -43,7 +43,9 @@ fn python_reads_the_results_of_a_run() {
     let folder = dir.path().join("quickstart");
     let mut program = Command::new(env!("CARGO_BIN_EXE_tessera"));
     program.args(["run", "--quiet", "--threads", "2", "-o"]).arg(&folder).arg(&config);
-    overrides.iter().for_each(|text| drop(program.args(["--set", text])));
+    for text in overrides {
+        program.args(["--set", text]);
+    }
     assert!(program.status().unwrap().success());
 
     let spec = RunSpec::load(&config, &overrides.map(str::to_owned)).unwrap();

@@ -235,9 +235,17 @@ fn record(dir: &OutputDir) -> RunRecord {
         error: Some("stopped by the user".into()),
         machine: Machine::this(),
         started: "2026-11-20T09:40:00Z".into(),
+        file: Some("/runs/a.toml".into()),
         config: serde_json::json!({ "run": { "dt": "0.1 ms" } }),
         populations: Named::default(),
-        weights: vec![StoredWeights { projection: "p".into(), bits: 16, step: 0.03125, max_error: 0.0156 }],
+        weights: vec![StoredWeights {
+            population: "exc".into(),
+            receptor: "excitatory".into(),
+            unit: "pA".into(),
+            bits: 16,
+            step: 0.03125,
+            max_error: 0.0156,
+        }],
         summary: Some(summary),
         files: dir.results().unwrap(),
     }

@@ -1,7 +1,7 @@
 //! From integer input rows to the real numbers a neuron model reads, and the check for non-finite state.
 
 use super::Isa;
-use super::poisson::AddEvents;
+use super::poisson::{AddEvents, Base};
 use super::rows::Rows;
 use super::simd::{Kernel, Lanes, Real, dispatch};
 
@@ -48,15 +48,24 @@ impl<T: Real> Kernel<T> for TakeWithEvents<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
         let AddEvents { table, keys, first, step, weight, out } = self.events;
-        let unit = S::splat(self.unit);
-        let row = self.row;
-        let base = |at: usize, _: &[T]| {
-            let row = &mut row[at..at + S::LANES];
-            let input = S::load_i16(row).mul(unit);
-            row.fill(0);
-            input
-        };
+        let base = Row { row: self.row, unit: S::splat(self.unit) };
         table.add_events::<S>(keys, first, step, weight, out, base);
+    }
+}
+
+/// Takes and clears the narrow row.
+struct Row<'a, S> {
+    row: &'a mut [i16],
+    unit: S,
+}
+
+impl<S: Lanes> Base<S> for Row<'_, S> {
+    #[inline(always)]
+    fn at(&mut self, at: usize, _out: &[S::Elem]) -> S {
+        let row = &mut self.row[at..at + S::LANES];
+        let input = S::load_i16(row).mul(self.unit);
+        row.fill(0);
+        input
     }
 }
 

@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 /// An instruction set the hot loops are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
-    /// x86-64 with AVX-512 F, BW, DQ, VL: 16 single-precision lanes.
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VAES: 16 single-precision lanes.
     Avx512,
-    /// x86-64 with AVX2: 8 single-precision lanes.
+    /// x86-64 with AVX2 and AES: 8 single-precision lanes.
     Avx2,
     /// AArch64 Advanced SIMD (always present there): 4 single-precision lanes.
     Neon,
@@ -38,9 +38,10 @@ impl Isa {
                     && std::is_x86_feature_detected!("avx512bw")
                     && std::is_x86_feature_detected!("avx512dq")
                     && std::is_x86_feature_detected!("avx512vl")
+                    && std::is_x86_feature_detected!("vaes")
             }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => std::is_x86_feature_detected!("avx2"),
+            Self::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("aes"),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
             Self::Portable => true,

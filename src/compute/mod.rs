@@ -2,6 +2,7 @@
 //! stream over synapses. Kernels see arrays and numbers only.
 
 mod arena;
+pub mod ars;
 pub mod clock;
 pub mod input;
 mod isa;

@@ -4,14 +4,16 @@
 //! "An efficient method for generating discrete random variables with general distributions"). A draw that equals
 //! the threshold is decided with 32 more bits, so probabilities are right to 2^-48.
 
+use super::ars::ArsKeys;
 use super::simd::{Lanes, Real};
-use crate::rng::{Key, ROUNDS_STEP, philox, philox_lanes};
+use crate::rng::{Key, ROUNDS_STEP, philox};
 
 /// Largest mean of one table. Larger means are sums of several draws: 32 columns then hold all but 1e-13 of the mass.
 const MAX_MEAN: f64 = 6.0;
 
 /// The distribution of the number of events in a step, ready for drawing.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub struct PoissonTable {
     threshold: [u16; 32],
     alias: [u16; 32],
@@ -54,7 +56,7 @@ impl PoissonTable {
     }
 
     /// Draws for the neurons `first..first + out.len()` of a population (multiples of 32) in `step` and writes
-    /// `weight` times the number of events, added to `base(i, out from i on)`, to `out`.
+    /// `weight` times the number of events, added to `base.at(i, out from i on)`, to `out`.
     ///
     /// The draw of a neuron depends on `keys`, its index and the step alone.
     #[inline(always)]
@@ -65,38 +67,25 @@ impl PoissonTable {
         step: u64,
         weight: S::Elem,
         out: &mut [S::Elem],
-        mut base: impl FnMut(usize, &[S::Elem]) -> S,
+        mut base: impl Base<S>,
     ) {
         let weight = S::splat(weight);
-        let mut words = [[0u32; WORDS]; 4];
         for part in 0..self.parts {
-            let mut done = 0;
-            while done < out.len() {
-                // Four blocks of 32 neurons share 16 counters: start at the first counter of that group.
-                let block = first / 32 + (done / 32) as u32;
-                let group = block / 4;
-                let stretch = ((WORDS / 16 * 4) as u32 - block % 4) as usize * 32;
-                let end = out.len().min(done + stretch);
-                counter_words(keys.draw, group * 16, step, part, &mut words);
-                for (b, chunk) in out[done..end].chunks_exact_mut(32).enumerate() {
-                    let block = block + b as u32;
-                    let at = ((block / 4 - group) * 16) as usize;
-                    let draws: &[u32; 16] = words[(block % 4) as usize][at..at + 16].try_into().expect("sixteen words");
-                    let mut events = [0u16; 32];
-                    let ties = S::alias32(draws, &self.threshold, &self.alias, &mut events);
-                    if ties != 0 {
-                        self.refine(keys, block, step, part, draws, ties, &mut events);
-                    }
-                    let mut i = 0;
-                    while i < 32 {
-                        let weighted = S::load_u16(&events[i..]).mul(weight);
-                        let before =
-                            if part == 0 { base(done + b * 32 + i, &chunk[i..]) } else { S::load(&chunk[i..]) };
-                        before.add(weighted).store(&mut chunk[i..]);
-                        i += S::LANES;
-                    }
+            for (b, chunk) in out.chunks_exact_mut(32).enumerate() {
+                let block = first / 32 + b as u32;
+                let draws = S::ars16(&keys.draw, [block * 4, step as u32, (step >> 32) as u32, part]);
+                let mut events = OnLines([0u16; 32]);
+                let ties = S::alias32(&draws, &self.threshold, &self.alias, &mut events.0);
+                if ties != 0 {
+                    self.refine(keys, block, step, part, &draws, ties, &mut events.0);
                 }
-                done = end;
+                let mut i = 0;
+                while i < 32 {
+                    let weighted = S::load_u16(&events.0[i..]).mul(weight);
+                    let before = if part == 0 { base.at(b * 32 + i, &chunk[i..]) } else { S::load(&chunk[i..]) };
+                    before.add(weighted).store(&mut chunk[i..]);
+                    i += S::LANES;
+                }
             }
         }
     }
@@ -124,22 +113,33 @@ impl PoissonTable {
     }
 }
 
-/// Counters drawn at a time: those of 1024 neurons.
-const WORDS: usize = 128;
-
-/// The blocks at counters (first + i, step, part): word `w` of block `i` goes to `words[w][i]`.
-#[inline(always)]
-fn counter_words(key: Key, first: u32, step: u64, part: u32, words: &mut [[u32; WORDS]; 4]) {
-    let counters: [u32; WORDS] = std::array::from_fn(|i| first.wrapping_add(i as u32));
-    let step = [step as u32, (step >> 32) as u32];
-    *words = philox_lanes::<ROUNDS_STEP, WORDS>([counters, [step[0]; WORDS], [step[1]; WORDS], [part; WORDS]], key);
+/// What events are added to. A trait and not a closure, which would not be sure to be compiled for the instruction set
+/// of its caller.
+pub(super) trait Base<S: Lanes> {
+    /// The numbers before, from place `at` on; `out` is what is at that place of the output.
+    fn at(&mut self, at: usize, out: &[S::Elem]) -> S;
 }
+
+/// Adds to what is there.
+struct Present;
+
+impl<S: Lanes> Base<S> for Present {
+    #[inline(always)]
+    fn at(&mut self, _at: usize, out: &[S::Elem]) -> S {
+        S::load(out)
+    }
+}
+
+/// On a cache line of its own: a vector stored across two lines cannot be loaded back before it has reached the cache,
+/// which would triple the cost of a draw.
+#[repr(align(64))]
+struct OnLines<T>(T);
 
 /// Keys of the draws of one Poisson stimulus on one population.
 #[derive(Debug, Clone, Copy)]
 pub struct PoissonKeys {
     /// Of the 16-bit draws.
-    pub draw: Key,
+    pub draw: ArsKeys,
     /// Of their refinement.
     pub refine: Key,
 }
@@ -164,8 +164,7 @@ impl<T: Real> super::simd::Kernel<T> for AddEvents<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
-        let before = |_: usize, out: &[T]| S::load(out);
-        self.table.add_events::<S>(self.keys, self.first, self.step, self.weight, self.out, before);
+        self.table.add_events::<S>(self.keys, self.first, self.step, self.weight, self.out, Present);
     }
 }
 
@@ -176,7 +175,10 @@ mod tests {
     use crate::rng::Purpose;
 
     fn keys() -> PoissonKeys {
-        PoissonKeys { draw: Key::new(11, Purpose::Poisson, 0), refine: Key::new(11, Purpose::PoissonRefine, 0) }
+        PoissonKeys {
+            draw: ArsKeys::new(Key::new(11, Purpose::Poisson, 0)),
+            refine: Key::new(11, Purpose::PoissonRefine, 0),
+        }
     }
 
     fn draws(isa: Isa, mean: f64, neurons: usize, steps: u64) -> Vec<u32> {
@@ -213,15 +215,6 @@ mod tests {
             assert!((rest_n - rest).abs() < 6.0 * rest.sqrt() + 6.0, "tail of mean {mean}: {rest_n} for {rest}");
             // Six standard deviations of chi-square.
             assert!(chi2 < freedom + 6.0 * (2.0f64 * freedom).sqrt() + 6.0, "mean {mean}: chi2 {chi2}, {freedom} dof");
-        }
-    }
-
-    #[test]
-    fn words_are_those_of_philox() {
-        let mut words = [[0u32; WORDS]; 4];
-        counter_words(Key([5, 6]), 96, 7 << 32 | 3, 2, &mut words);
-        for (i, counter) in (96..).take(WORDS).enumerate() {
-            assert_eq!(words.map(|w| w[i]), philox::<ROUNDS_STEP>([counter, 3, 7, 2], Key([5, 6])));
         }
     }
 

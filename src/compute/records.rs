@@ -109,9 +109,9 @@ unsafe impl super::arena::Zeroed for SourceRow {}
 
 /// The synapse records of one shard in one format.
 ///
-/// Invariants: every record that was written has a slot below `slots` (checked in [`ArenaWriter::write`]), and
-/// memory that was not written is zero, which is a record of slot 0 with weight 0. `slots` is at least 32 whenever
-/// there is a record.
+/// Invariants: every record that was written has a slot below `slots` (checked in
+/// [`ArenaWriter::write_source`]), and memory that was not written is zero, which is a record of slot 0 with weight 0.
+/// `slots` is at least 32 whenever there is a record.
 #[derive(Debug)]
 pub struct Arena {
     format: Format,

@@ -1,5 +1,4 @@
 //! Input rows: where the weights that arrive in a step are summed, exactly and in any order.
-#![allow(unsafe_code)]
 
 use super::HugeVec;
 

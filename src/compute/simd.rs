@@ -5,6 +5,7 @@
 //! fused, so a kernel gives the same bits on every set. Functions built from these ([`exp`]) inherit that.
 #![allow(unsafe_code)]
 
+use super::ars::ArsKeys;
 use super::isa::Isa;
 
 /// Element of state columns: `f32` or `f64`.
@@ -91,6 +92,13 @@ pub trait Lanes: Copy {
     fn exp2_integral(self) -> Self;
     /// Which of the first `LANES` counters are above zero; each of those goes down by one.
     fn count_down(counters: &mut [u16]) -> Self::Mask;
+    /// The 16 words of [`ArsKeys`] at four consecutive counters, from `counter` on (the first word counts up).
+    #[inline(always)]
+    fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+        let [c0, c1, c2, c3] = counter;
+        let blocks: [[u32; 4]; 4] = std::array::from_fn(|j| keys.words([c0 + j as u32, c1, c2, c3]));
+        std::array::from_fn(|i| blocks[i / 4][i % 4])
+    }
     /// Alias-table lookup for 32 draws of 16 bits, two in each word, the lower half first. The top five bits of a draw
     /// choose a column, the others are compared with its threshold. Writes the outcomes and returns the draws that
     /// equal their threshold exactly (bit `i` for draw `i`), which the caller resolves with more bits.
@@ -120,12 +128,12 @@ pub trait Kernel<T: Real> {
 #[inline(always)]
 pub fn dispatch<T: Real, K: Kernel<T>>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,popcnt,lzcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,vaes,avx2,aes,bmi1,bmi2,popcnt,lzcnt")]
     fn avx512<T: Real, K: Kernel<T>>(kernel: K) -> K::Output {
         kernel.run::<T::Avx512>()
     }
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+    #[target_feature(enable = "avx2,aes,bmi1,bmi2,popcnt,lzcnt")]
     fn avx2<T: Real, K: Kernel<T>>(kernel: K) -> K::Output {
         kernel.run::<T::Avx2>()
     }
@@ -328,6 +336,7 @@ real!(f64, F64x8, F64x4);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    use super::super::ars::ArsKeys;
     use super::Lanes;
     use std::arch::x86_64::*;
 
@@ -406,6 +415,41 @@ mod x86 {
         };
     }
 
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    #[inline(always)]
+    unsafe fn ars16_avx512(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+        unsafe {
+            let key = |i: usize| _mm512_broadcast_i32x4(_mm_loadu_si128(keys.0[i].as_ptr().cast()));
+            let first = _mm512_broadcast_i32x4(_mm_loadu_si128(counter.as_ptr().cast()));
+            let counters = _mm512_add_epi32(first, _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0));
+            let mut state = _mm512_xor_si512(counters, key(0));
+            state = _mm512_aesenc_epi128(state, key(1));
+            state = _mm512_aesenc_epi128(state, key(2));
+            state = _mm512_aesenc_epi128(state, key(3));
+            state = _mm512_aesenc_epi128(state, key(4));
+            std::mem::transmute(_mm512_aesenclast_epi128(state, key(5)))
+        }
+    }
+
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    #[inline(always)]
+    unsafe fn ars16_aes(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+        unsafe {
+            let key = |i: usize| _mm_loadu_si128(keys.0[i].as_ptr().cast());
+            let first = _mm_loadu_si128(counter.as_ptr().cast());
+            let mut blocks = [first; 4];
+            for (j, block) in blocks.iter_mut().enumerate() {
+                let mut state = _mm_xor_si128(_mm_add_epi32(first, _mm_setr_epi32(j as i32, 0, 0, 0)), key(0));
+                state = _mm_aesenc_si128(state, key(1));
+                state = _mm_aesenc_si128(state, key(2));
+                state = _mm_aesenc_si128(state, key(3));
+                state = _mm_aesenc_si128(state, key(4));
+                *block = _mm_aesenclast_si128(state, key(5));
+            }
+            std::mem::transmute(blocks)
+        }
+    }
+
     /// A table of 32 numbers below 2^16 as bytes: low halves of entries 0 to 15 and 16 to 31, then high halves; each
     /// vector holds its 16 bytes twice, as byte shuffles look up within halves of a vector.
     #[allow(clippy::undocumented_unsafe_blocks)]
@@ -475,6 +519,10 @@ mod x86 {
             _mm256_test_epi16_mask(c, c)
         },
         #[inline(always)]
+        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+            unsafe { ars16_avx512(keys, counter) }
+        }
+        #[inline(always)]
         fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
             unsafe {
                 let u = _mm512_loadu_si512(draws.as_ptr().cast());
@@ -509,6 +557,10 @@ mod x86 {
             _mm_test_epi16_mask(c, c)
         },
         #[inline(always)]
+        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+            unsafe { ars16_avx512(keys, counter) }
+        }
+        #[inline(always)]
         fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
             F32x16::alias32(draws, threshold, alias, out)
         }
@@ -534,6 +586,10 @@ mod x86 {
             _mm256_castsi256_ps(_mm256_cvtepi16_epi32(_mm_xor_si128(idle, _mm_set1_epi16(-1))))
         },
         #[inline(always)]
+        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+            unsafe { ars16_aes(keys, counter) }
+        }
+        #[inline(always)]
         fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
             unsafe { alias32_avx2(draws, threshold, alias, out) }
         }
@@ -558,6 +614,10 @@ mod x86 {
             let idle = _mm_cmpeq_epi16(c, _mm_setzero_si128());
             _mm256_castsi256_pd(_mm256_cvtepi16_epi64(_mm_xor_si128(idle, _mm_set1_epi16(-1))))
         },
+        #[inline(always)]
+        fn ars16(keys: &ArsKeys, counter: [u32; 4]) -> [u32; 16] {
+            unsafe { ars16_aes(keys, counter) }
+        }
         #[inline(always)]
         fn alias32(draws: &[u32; 16], threshold: &[u16; 32], alias: &[u16; 32], out: &mut [u16; 32]) -> u32 {
             unsafe { alias32_avx2(draws, threshold, alias, out) }

@@ -222,7 +222,6 @@ impl<T: Real> Slice<T> {
         let mut offset = 0;
         while offset < padded {
             let len = TILE.min(padded - offset);
-            self.prefetch(offset, len);
             // The first stimulus is taken in along with the row of its receptor where that is possible.
             let mut merged = 0;
             for (receptor, (input, buffer)) in self.receptors.iter().zip(&mut scratch.inputs).enumerate() {
@@ -293,20 +292,6 @@ impl<T: Real> Slice<T> {
             offset += len;
         }
         finite
-    }
-
-    /// Asks for the state of a stretch of neurons, which comes from the second-level cache while their inputs are
-    /// worked out.
-    #[inline(always)]
-    fn prefetch(&self, offset: usize, len: usize) {
-        for column in &self.columns {
-            for value in column[offset..offset + len].iter().step_by(64 / size_of::<T>()) {
-                prefetch_read(value);
-            }
-        }
-        for counter in self.refractory[offset..offset + len].iter().step_by(32) {
-            prefetch_read(counter);
-        }
     }
 
     /// The first neuron with a non-finite variable; padding neurons do not count.

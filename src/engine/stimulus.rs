@@ -1,6 +1,7 @@
 //! Stimuli at work: what each adds to the inputs and currents of one part of a population.
 
 use super::partition::Part;
+use crate::compute::ars::ArsKeys;
 use crate::compute::poisson::{AddEvents, PoissonKeys, PoissonTable};
 use crate::compute::simd::{Real, dispatch};
 use crate::compute::{HugeVec, Isa};
@@ -125,7 +126,7 @@ impl<T: Real> Stimulus<T> {
                 Kind::Poisson(Box::new(Poisson {
                     table: PoissonTable::new(level * dt * 1e-3),
                     keys: PoissonKeys {
-                        draw: Key::named(seed, Purpose::Poisson, &name),
+                        draw: ArsKeys::new(Key::named(seed, Purpose::Poisson, &name)),
                         refine: Key::named(seed, Purpose::PoissonRefine, &name),
                     },
                     weight: T::of(route.weight),
