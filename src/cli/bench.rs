@@ -1,6 +1,6 @@
 //! `tessera bench`: measurements.
 
-use super::{DONE, FAILED, Source, run};
+use super::{DONE, FAILED, Source, run, say};
 use crate::error::{Error, Result};
 use crate::plot;
 use crate::scaling::Scaling;
@@ -44,9 +44,9 @@ pub(super) fn bench(what: &Bench) -> Result<u8> {
     let scaling = if args.weak { Scaling::weak(&spec) } else { Scaling::strong(&spec) };
     let report = scaling.threads(args.threads.iter().copied()).repeats(args.repeats).run()?;
     if args.json {
-        println!("{}", serde_json::to_string(&report).map_err(|e| Error::Usage(e.to_string()))?);
+        say!("{}", serde_json::to_string(&report).map_err(|e| Error::Usage(e.to_string()))?);
     } else {
-        println!("{report}");
+        say!("{report}");
     }
     if let Some(out) = &args.out {
         let points: Vec<plot::ScalingPoint> = report
@@ -63,7 +63,7 @@ pub(super) fn bench(what: &Bench) -> Result<u8> {
             (plot::Scaling { title: title.into(), ..plot::Scaling::new(&points) }).picture()?.save(out, "scaling")?
         {
             if !args.json {
-                println!("picture {}", file.display());
+                say!("picture {}", file.display());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `tessera check` and `tessera schema`.
 
-use super::{DONE, INVALID, Source};
+use super::{DONE, INVALID, Source, say};
 use crate::config::{self, Estimate, RunSpec};
 use crate::error::{Error, Result};
 use clap::Args;
@@ -29,7 +29,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
             "faults": texts(&check.faults), "warnings": texts(&check.warnings), "estimate": estimate,
             "fits_in_memory": memory.as_ref().map(std::result::Result::is_ok),
         });
-        println!("{found}");
+        say!("{found}");
     } else {
         for fault in &check.faults {
             eprintln!("error: {fault}");
@@ -53,18 +53,18 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
 
 /// What a run will need, for people.
 pub(super) fn print_estimate(estimate: &Estimate) {
-    println!("neurons    {}", estimate.neurons);
-    println!("synapses   about {:.0}", estimate.synapses);
-    println!(
+    say!("neurons    {}", estimate.neurons);
+    say!("synapses   about {:.0}", estimate.synapses);
+    say!(
         "memory     about {:.2} GB ({:.2} GB of it synapses)",
         estimate.memory_bytes as f64 * 1e-9,
         estimate.synapse_bytes as f64 * 1e-9
     );
-    println!("time       about {:.1} s at a mean rate of 5 Hz", estimate.seconds);
+    say!("time       about {:.1} s at a mean rate of 5 Hz", estimate.seconds);
 }
 
 pub(super) fn schema() -> Result<u8> {
     let text = serde_json::to_string_pretty(&config::schema()).map_err(|e| Error::Usage(e.to_string()))?;
-    println!("{text}");
+    say!("{text}");
     Ok(DONE)
 }

@@ -1,6 +1,6 @@
 //! `tessera info`: what a configuration describes, what a results folder holds; `tessera repair`.
 
-use super::{DONE, Source, check, run};
+use super::{DONE, Source, check, run, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
@@ -37,24 +37,24 @@ pub(super) fn info(args: &InfoArgs) -> Result<u8> {
 
 fn describe(spec: &RunSpec) -> Result<u8> {
     let model = BrainModel::build(&spec.network, spec.run.seed)?;
-    println!("{}", spec.path.display());
-    println!("runs       {} ms in steps of {} ms, seed {}", spec.run.duration_ms, spec.run.dt_ms, spec.run.seed);
+    say!("{}", spec.path.display());
+    say!("runs       {} ms in steps of {} ms, seed {}", spec.run.duration_ms, spec.run.dt_ms, spec.run.seed);
     if let Some(lattice) = &spec.network.lattice {
-        println!("lattice    {:?} cells (x, y, z, w), periodic {:?}", lattice.shape, lattice.periodic);
+        say!("lattice    {:?} cells (x, y, z, w), periodic {:?}", lattice.shape, lattice.periodic);
     }
     for area in &spec.network.areas {
-        println!("area       {:<14} {:?} to {:?}", area.name, area.region.lo, area.region.hi);
+        say!("area       {:<14} {:?} to {:?}", area.name, area.region.lo, area.region.hi);
     }
     for p in model.populations() {
-        println!("population {:<14} {:>9} neurons  {}", p.name(), p.size(), p.model().name());
+        say!("population {:<14} {:>9} neurons  {}", p.name(), p.size(), p.model().name());
     }
     let estimate = spec.estimate();
     for (projection, synapses) in spec.network.projections.iter().zip(&estimate.synapses_of) {
-        println!("projection {:<24} about {synapses:>12.0} synapses", projection.name);
+        say!("projection {:<24} about {synapses:>12.0} synapses", projection.name);
     }
     for stimulus in &spec.network.stimuli {
         let targets: Vec<_> = stimulus.targets.iter().map(|t| model.populations()[t.population.0].name()).collect();
-        println!("stimulus   {:<14} on {}", stimulus.name, targets.join(", "));
+        say!("stimulus   {:<14} on {}", stimulus.name, targets.join(", "));
     }
     check::print_estimate(&estimate);
     Ok(DONE)
@@ -68,26 +68,34 @@ fn results(path: &Path) -> Result<u8> {
         RunStatus::Interrupted => "interrupted",
         RunStatus::Failed => "failed",
     };
-    println!("{}: {status}, started {}, tessera {}", folder.display(), record.started, record.tessera);
+    say!("{}: {status}, started {}, tessera {}", folder.display(), record.started, record.tessera);
     if let Some(error) = &record.error {
-        println!("error      {error}");
+        say!("error      {error}");
     }
-    println!("machine    {}, {} processors", record.machine.cpu, record.machine.cores);
+    say!("machine    {}, {} processors", record.machine.cpu, record.machine.cores);
     if let Some(s) = &record.summary {
-        println!("network    {} neurons, {} synapses", s.neurons, s.synapses);
-        println!(
+        say!("network    {} neurons, {} synapses", s.neurons, s.synapses);
+        say!(
             "simulated  {} ms on {} threads ({}), real-time factor {:.3}",
-            s.duration_ms, s.threads, s.isa, s.real_time_factor
+            s.duration_ms,
+            s.threads,
+            s.isa,
+            s.real_time_factor
         );
-        println!("digest     {}", s.spike_digest);
+        say!("digest     {}", s.spike_digest);
     }
     for w in &record.weights {
-        println!(
+        say!(
             "weights    {} {}: {} bits, steps of {} {}, error at most {}",
-            w.population, w.receptor, w.bits, w.step, w.unit, w.max_error
+            w.population,
+            w.receptor,
+            w.bits,
+            w.step,
+            w.unit,
+            w.max_error
         );
     }
-    println!("files      {}", record.files.join(", "));
+    say!("files      {}", record.files.join(", "));
     let duration = record.summary.as_ref().map(|s| s.duration_ms);
     if record.files.iter().any(|f| f.starts_with("spikes")) { spikes(folder, duration) } else { Ok(DONE) }
 }
@@ -98,11 +106,11 @@ fn spikes(path: &Path, duration: Option<f64>) -> Result<u8> {
         Some(ms) if ms > 0.0 => Window::new(0.0, ms)?,
         _ => Window::of(&populations),
     };
-    println!("{:<16} {:>9} {:>10} {:>10} {:>8}", "population", "neurons", "spikes", "rate Hz", "CV ISI");
+    say!("{:<16} {:>9} {:>10} {:>10} {:>8}", "population", "neurons", "spikes", "rate Hz", "CV ISI");
     for p in &populations {
         let cvs: Vec<f64> = isi_cvs(p, window).into_iter().flatten().collect();
         let cv = mean(&cvs).map_or("-".to_owned(), |cv| format!("{cv:.3}"));
-        println!("{:<16} {:>9} {:>10} {:>10.3} {cv:>8}", p.name, p.size, p.times_ms.len(), mean_rate_hz(p, window));
+        say!("{:<16} {:>9} {:>10} {:>10.3} {cv:>8}", p.name, p.size, p.times_ms.len(), mean_rate_hz(p, window));
     }
     Ok(DONE)
 }
@@ -124,7 +132,7 @@ pub(super) fn repair(path: &Path) -> Result<u8> {
     }
     for file in files {
         let repaired = storage::repair(&file)?;
-        println!("{}: {repaired:?}", file.display());
+        say!("{}: {repaired:?}", file.display());
     }
     Ok(DONE)
 }

@@ -22,6 +22,18 @@ const INVALID: u8 = 2;
 /// Exit code of a run that was interrupted (128 + SIGINT).
 const INTERRUPTED: u8 = 130;
 
+/// Prints a line on the standard output. When the reader has gone (`tessera schema | head`), the process ends quietly.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        if let Err(error) = writeln!(std::io::stdout(), $($text)*) {
+            let gone = error.kind() == std::io::ErrorKind::BrokenPipe;
+            std::process::exit(i32::from(if gone { $crate::cli::DONE } else { $crate::cli::FAILED }));
+        }
+    }};
+}
+use say;
+
 #[derive(Parser)]
 #[command(name = "tessera", version, about = "Runs spiking networks described in one file.")]
 struct Cli {

@@ -1,6 +1,6 @@
 //! `tessera plot`: pictures of the results in a folder.
 
-use super::DONE;
+use super::{DONE, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
@@ -39,7 +39,7 @@ pub(super) fn plot(args: &PlotArgs) -> Result<u8> {
     let out = args.out.clone().unwrap_or_else(|| args.folder.clone());
     std::fs::create_dir_all(&out).map_err(|e| Error::io(&out, "create", e))?;
     for file in pictures(&args.folder, &out, args.from, args.to, args.bin, size)? {
-        println!("{}", file.display());
+        say!("{}", file.display());
     }
     Ok(DONE)
 }

@@ -2,7 +2,7 @@
 
 use super::interrupt::Interrupt;
 use super::progress::{ProgressLine, biological};
-use super::{DONE, FAILED, INTERRUPTED, Source, plot};
+use super::{DONE, FAILED, INTERRUPTED, Source, plot, say};
 use crate::config::{RecordKind, RunSpec, SpikesFormat};
 use crate::engine::{Figures, Outcome, Simulation};
 use crate::error::{Error, Result};
@@ -98,15 +98,15 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let pictures = if spec.output.pictures { plot::draw(&folder.path(""))? } else { Vec::new() };
     if args.json {
         let text = serde_json::to_string(&summary).map_err(|e| Error::Usage(e.to_string()))?;
-        println!("{text}");
+        say!("{text}");
     } else if !args.quiet {
         print_summary(&summary, &sim.figures());
-        println!("results    {}", folder.path("").display());
+        say!("results    {}", folder.path("").display());
         for picture in pictures.iter().filter(|p| p.extension().is_some_and(|e| e == "png")) {
-            println!("picture    {}", picture.display());
+            say!("picture    {}", picture.display());
         }
         if pictures.is_empty() {
-            println!("pictures   tessera plot {}", folder.path("").display());
+            say!("pictures   tessera plot {}", folder.path("").display());
         }
     }
     match outcome {
@@ -209,28 +209,28 @@ fn stored_weights(sim: &Simulation) -> Vec<StoredWeights> {
 }
 
 fn print_summary(summary: &RunSummary, figures: &Figures) {
-    println!(
+    say!(
         "network    {} neurons, {} synapses ({:.2} bytes each)",
         summary.neurons,
         summary.synapses,
         summary.synapse_bytes as f64 / summary.synapses.max(1) as f64
     );
-    println!("built in   {:.2} s on {} threads ({})", summary.build_s, summary.threads, summary.isa);
-    println!(
+    say!("built in   {:.2} s on {} threads ({})", summary.build_s, summary.threads, summary.isa);
+    say!(
         "simulated  {} in {:.2} s: real-time factor {:.3}",
         biological(summary.duration_ms),
         summary.sim_s,
         summary.real_time_factor
     );
     let phases: Vec<_> = summary.phases_s.0.iter().map(|(name, s)| format!("{name} {s:.2} s")).collect();
-    println!("phases     {}", phases.join(", "));
-    println!("activity   {} spikes, {} synaptic events", summary.spikes, summary.synaptic_events);
+    say!("phases     {}", phases.join(", "));
+    say!("activity   {} spikes, {} synaptic events", summary.spikes, summary.synaptic_events);
     for (name, rate) in &summary.rates_hz.0 {
-        println!("           {name:<12} {rate:8.3} Hz");
+        say!("           {name:<12} {rate:8.3} Hz");
     }
-    println!("memory     {:.0} MB at most", summary.peak_rss_bytes as f64 * 1e-6);
+    say!("memory     {:.0} MB at most", summary.peak_rss_bytes as f64 * 1e-6);
     if figures.row_overflows > 0 {
-        println!("           {} sums took the exact detour for large input", figures.row_overflows);
+        say!("           {} sums took the exact detour for large input", figures.row_overflows);
     }
-    println!("digest     {}", summary.spike_digest);
+    say!("digest     {}", summary.spike_digest);
 }
