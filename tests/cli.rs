@@ -293,13 +293,14 @@ fn arguments_are_checked_like_files() {
     let file = write(dir.path(), "small.toml", SMALL);
     let out = dir.path().join("out");
     let folder = as_text(&out);
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 9] = [
         (&["--set", "run.dt=1 mV"], &["--set: run.dt:", "a time is expected"]),
         (&["--set", "run.durration=1 s"], &["--set: run.durration", "did you mean `duration`?"]),
         (&["--set", "run.duration"], &["--set", "key=value"]),
         (&["--isa", "sse9"], &["`sse9`", "avx512, avx2, neon, portable"]),
         (&["--set", "run.isa=sse9"], &["run.isa", "sse9", "portable"]),
         (&["--threads", "0"], &["--threads 0", "1 to 1024"]),
+        (&["--set", "stimulus.rain.rate=1e12 Hz"], &["stimulus.rain.rate", "1e4", "`noise`"]),
         (&["--set", "run.threads=-3"], &["run.threads", "-3"]),
         (&["--frobnicate"], &["--frobnicate"]),
     ];

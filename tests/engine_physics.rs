@@ -254,6 +254,27 @@ fn coincident_spikes_and_repeated_synapses_add_up() {
     assert_eq!([at(1.4), at(1.5), at(2.4), at(2.5), at(2.7), at(2.8), at(4.0)], [0.0, 4.75, 4.75, 6.0, 6.0, 5.5, 5.5]);
 }
 
+/// A source has more synapses onto one shard with one delay than a stretch of records holds.
+#[test]
+fn no_synapse_of_a_large_source_is_lost() {
+    let n = 170_000;
+    for (targets, threads) in [(1_000, 1), (1_000, 3), (100_000, 1), (100_000, 2)] {
+        let mut net = NetworkSpec::default();
+        let source = source(&mut net, &[0.5, 1.5]);
+        let target = net.population("target", targets, delta(1e30)).unwrap();
+        let rule = ConnectionRule::FixedOutdegree { n };
+        net.project(source, target, rule, StaticSynapse { weight: 0.5, delay: 3.0 }).unwrap();
+        let options = SimOptions { threads, precision: Precision::F64, ..SimOptions::default() };
+        let mut sim = Simulation::new(BrainModel::build(&net, 1).unwrap(), options).unwrap();
+        sim.run(3.5).unwrap();
+        let sum = |sim: &Simulation| (0..targets).map(|i| sim.state(target, "v_m", i).unwrap()).sum::<f64>();
+        assert_eq!(sum(&sim), 0.5 * f64::from(n), "{targets} targets on {threads} threads");
+        sim.run(1.0).unwrap();
+        assert_eq!(sum(&sim), f64::from(n));
+        assert_eq!(sim.figures().synaptic_events, 2 * u64::from(n));
+    }
+}
+
 // --- Neurons --------------------------------------------------------------------------------------------------------
 
 /// A stimulus with another level for each neuron of a population.

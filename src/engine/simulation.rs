@@ -230,7 +230,8 @@ impl Simulation {
             finished: false,
             step: 0,
             probes: lay_out::ProbePlan::default(),
-            stretch: Stretch { steps: 16 },
+            // The first is short: steps of a large network take long, and the caller may want to stop.
+            stretch: Stretch { steps: 1 },
             figures,
             digest: Digest::default(),
             record_s: 0.0,

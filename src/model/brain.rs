@@ -201,6 +201,9 @@ impl Population {
     }
 }
 
+/// Most events of a Poisson stimulus a neuron and step: each six take a draw of their own.
+const MOST_EVENTS: f64 = 1e4;
+
 /// Values for consecutive neurons: neuron `i` has word `i % 4` of block `i / 4`.
 fn draw_column(key: Key, sampler: &Sampler, range: Range<u32>) -> Vec<f64> {
     let mut block = (u32::MAX, [0; 4]);
@@ -345,7 +348,8 @@ impl BrainModel {
         }
     }
 
-    /// Faults of parameter combinations for a time step (ms): of each kind, the first neuron that has it.
+    /// Faults of parameter combinations for a time step (ms): of each kind, the first neuron that has it; and Poisson
+    /// stimuli with more events a step than can be drawn in reasonable time.
     pub fn check_step(&self, dt: f64) -> Vec<Fault> {
         let mut faults = Vec::new();
         for population in &self.populations {
@@ -360,6 +364,18 @@ impl BrainModel {
                     let place = if neurons == 1 { String::new() } else { format!("neuron {neuron}: ") };
                     faults.push(Fault::new(format!("population.{}.{name}", population.name), place + &message));
                 }
+            }
+        }
+        for stimulus in &self.spec.stimuli {
+            let levels = stimulus.targets.iter().map(|target| target.level);
+            let rate = levels.fold(0.0, f64::max);
+            if matches!(stimulus.kind, StimulusKind::Poisson { .. }) && rate * dt * 1e-3 > MOST_EVENTS {
+                let message = format!(
+                    "{rate} Hz are {:.1e} events in each step of {dt} ms; at most {MOST_EVENTS:.0e} are drawn. A \
+                     current of the same mean and deviation (`noise`) does the same at such rates",
+                    rate * dt * 1e-3
+                );
+                faults.push(Fault::new(format!("stimulus.{}.rate", stimulus.name), message));
             }
         }
         faults
