@@ -530,3 +530,21 @@ fn overflows_are_counted_and_lose_nothing() {
         assert_eq!((figures.row_overflows, figures.synaptic_events), (2 * 36 * 100, 2 * 40 * 100));
     }
 }
+
+/// A few neurons that receive everything lie in one shard; the others hold nothing of that projection.
+#[test]
+fn all_synapses_onto_one_shard() {
+    let run = |threads| {
+        let mut net = NetworkSpec::default();
+        let many = net.population("many", 60_000, LifPscExp { i_e: 400.0, ..Default::default() }).unwrap();
+        let few = net.population("few", 20, LifPscExp::default()).unwrap();
+        net.project(many, few, ConnectionRule::AllToAll, StaticSynapse { weight: 0.01, delay: 1.0 }).unwrap();
+        let model = BrainModel::build(&net, 1).unwrap();
+        let mut sim = Simulation::new(model, SimOptions { threads, ..Default::default() }).unwrap();
+        sim.run(30.0).unwrap();
+        (sim.figures().synapses, sim.figures().spike_digest)
+    };
+    let one = run(1);
+    assert_eq!(one.0, 1_200_000);
+    assert_eq!(one, run(8));
+}

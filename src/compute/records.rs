@@ -139,8 +139,9 @@ impl Arena {
         let segments = segments.min(records);
         let heads = sources.min(segments) + Self::head_granules(format, segments);
         // What is left of a chunk when the next source does not fit is lost: at most every second granule.
-        let granules = 2 * (records / granule + segments + heads) + (writers + 1) * Self::chunk(format);
-        assert!(granules < u32::MAX as usize, "a shard holds at most 2^32 granules");
+        let bound = 2 * (records / granule + segments + heads) + (writers + 1) * Self::chunk(format);
+        // Granules are numbered with 32 bits.
+        let granules = bound.min(u32::MAX as usize);
         let bytes = granules * granule * format.record_bytes();
         // The tail lets a delivery read whole lines beyond the last record.
         Self { format, slots, words: HugeVec::zeroed(bytes / 8 + 64), used: AtomicUsize::new(0), granules }

@@ -503,7 +503,7 @@ mod x86 {
                 let state = _mm_aesenc_si128(state, _mm_loadu_si128(k.add(4)));
                 *block = _mm_aesenclast_si128(state, _mm_loadu_si128(k.add(5)));
             }
-            std::mem::transmute(blocks)
+            std::mem::transmute::<[__m128i; 4], [u32; 16]>(blocks)
         }
     }
 
@@ -604,12 +604,15 @@ mod x86 {
         #[inline(always)]
         fn outcome_array(outcomes: (__m512i, __m512i)) -> super::OutcomeLine {
             unsafe {
-                super::OutcomeLine { outcomes: std::mem::transmute(outcomes.0), draws: std::mem::transmute(outcomes.1) }
+                super::OutcomeLine { outcomes: std::mem::transmute::<__m512i, [u16; 32]>(outcomes.0), draws: std::mem::transmute::<__m512i, [u32; 16]>(outcomes.1) }
             }
         }
         #[inline(always)]
         fn outcomes_of(array: super::OutcomeLine) -> (__m512i, __m512i) {
-            unsafe { (std::mem::transmute(array.outcomes), std::mem::transmute(array.draws)) }
+            unsafe { (
+                    std::mem::transmute::<[u16; 32], __m512i>(array.outcomes),
+                    std::mem::transmute::<[u32; 16], __m512i>(array.draws),
+                ) }
         }
     }
 

@@ -17,6 +17,9 @@ const BATCH: u32 = 64;
 /// Mean records a segment from which on whole cache lines pay.
 const LINE_WORTHY: f64 = 8.0;
 
+/// Most granules of records in a shard: their numbers have 32 bits, and shards are not quite even.
+const MOST_GRANULES: f64 = 3.5e9;
+
 /// What a population's receptors store.
 pub(super) struct Receiver {
     /// Grid of each receptor, `None` where no projection arrives.
@@ -101,16 +104,24 @@ pub(super) fn build(
         }
     }
     let used: Vec<usize> = (0..3).filter(|f| records[*f] > 0.0).collect();
+    for f in &used {
+        let in_shard = (records[*f] / FORMATS[*f].granule() as f64 + segments[*f]) / shards as f64;
+        if in_shard > MOST_GRANULES {
+            return Err(Error::Usage(format!(
+                "one worker would hold about {:.1e} synapse records, more than the {MOST_GRANULES:.0e} its tables can \
+                 address; use more threads",
+                in_shard * FORMATS[*f].granule() as f64
+            )));
+        }
+    }
     let builders: Vec<Vec<Option<StoreBuilder>>> = (0..shards)
         .map(|shard| {
             (0..3)
                 .map(|f| {
                     used.contains(&f).then(|| {
-                        // A shard may get more than its share; pages that are not used cost nothing.
-                        let share = if shards == 1 { 1.0 } else { (1.6 / shards as f64).min(1.0) };
-                        let wanted = |x: f64| (x * share) as usize + 4096;
+                        // All synapses may go to one shard; pages that are not used cost nothing.
                         let slots = partition.slots[shard].max(32);
-                        let (records, segments) = (wanted(records[f]), wanted(segments[f]));
+                        let (records, segments) = (records[f] as usize, segments[f] as usize);
                         StoreBuilder::new(FORMATS[f], slots, records, segments, neurons as usize, crew.size())
                     })
                 })
