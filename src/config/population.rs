@@ -4,7 +4,6 @@ use super::datafile;
 use super::distribution::{column, typical};
 use super::keys::{AREA, IDS, POPULATION};
 use super::neurons::{self, NeuronTable, Setting, Settings};
-use super::occupancy;
 use super::quantity::show;
 use super::reader::{Context, Section, unknown};
 use super::space::Space;
@@ -361,14 +360,15 @@ fn region(section: &Section<'_>, name: &str, region: Box4, density: f64) -> Opti
         section.fault("density", message);
         return None;
     }
-    let size = occupancy::count(&region, density, name, section.ctx.seed);
+    let placement = Placement::Region { region, density };
+    let size = placement.size(name, section.ctx.seed);
     if size == 0 {
         let message =
             format!("the draws of seed {} put no neuron on any of {cells} cells; raise the density", section.ctx.seed);
         section.fault("density", message);
         return None;
     }
-    Some(Placed::new(Placement::Region { region, density }, u32::try_from(size).ok()?))
+    Some(Placed::new(placement, u32::try_from(size).ok()?))
 }
 
 fn ids(section: &Section<'_>) -> Option<Ids> {

@@ -3,7 +3,6 @@
 use super::datafile;
 use super::distribution::{self, column};
 use super::keys::{Range, SELECT, STIMULUS};
-use super::occupancy;
 use super::population::{self, Population, noted};
 use super::projection::check_receptor;
 use super::quantity::show;
@@ -111,21 +110,14 @@ impl<'a> Reading<'a> {
 
     fn in_area(&self, population: &Population, area: &Box4) -> Option<Selection> {
         let section = &self.section;
-        let indices: Vec<u32> = match &population.spec.as_ref()?.placement {
-            Placement::Count(_) => {
-                let message = format!("population `{}` has no positions, so no neuron is in an area", population.name);
-                section.fault("area", message);
-                return None;
-            }
-            Placement::Region { region, density } => {
-                occupancy::within(area, region, *density, &population.name, section.ctx.seed)
-            }
-            Placement::Positions(positions) => {
-                let lattice = self.space.lattice.as_ref()?;
-                let inside = |p: &[f32; 4]| area.contains(lattice.cell_of(*p));
-                positions.iter().enumerate().filter(|(_, p)| inside(p)).map(|(i, _)| i as u32).collect()
-            }
-        };
+        let placement = &population.spec.as_ref()?.placement;
+        if matches!(placement, Placement::Count(_)) {
+            let message = format!("population `{}` has no positions, so no neuron is in an area", population.name);
+            section.fault("area", message);
+            return None;
+        }
+        let lattice = self.space.lattice.as_ref()?;
+        let indices = placement.neurons_in(area, lattice, &population.name, section.ctx.seed);
         if indices.is_empty() {
             section.fault("area", format!("no neuron of population `{}` is in this area", population.name));
             return None;
