@@ -1,10 +1,11 @@
 //! Distributions, columns and choices of neurons as the file writes them.
 
-use super::datafile::{self, Column};
+use super::datafile::noted_at;
 use super::keys::{DISTRIBUTION, NEURON_CHOICE, Range};
 use super::quantity::show;
 use super::reader::{Context, Section};
 use super::tree::{Node, Value};
+use crate::interop::table::{Column, number_column};
 use crate::model::{Distribution, Selection};
 
 /// A quantity in `unit`, or a table that describes how values are distributed. `range` holds for every value.
@@ -115,20 +116,13 @@ fn values(section: Section<'_>, range: Range, unit: &str) -> Option<Distribution
     let place = section.place_of("file");
     let (ctx, key) = (section.ctx, section.path_of("file"));
     section.finish(Some("where values come from a file"));
-    match datafile::number_column(&path?, &column?) {
-        Ok(values) => {
-            if let Some((i, bad)) = values.iter().enumerate().find(|(_, x)| !range.contains(**x)) {
-                let message = format!("value {} is {}; allowed is {}", i + 1, show(*bad, unit), range.describe());
-                ctx.fault(&key, place, message);
-                return None;
-            }
-            Some(Distribution::Values(values.into()))
-        }
-        Err(message) => {
-            ctx.fault(&key, place, message);
-            None
-        }
+    let values = noted_at(ctx, &key, place, number_column(path?, &column?))?;
+    if let Some((i, bad)) = values.iter().enumerate().find(|(_, x)| !range.contains(**x)) {
+        let message = format!("value {} is {}; allowed is {}", i + 1, show(*bad, unit), range.describe());
+        ctx.fault(&key, place, message);
+        return None;
     }
+    Some(Distribution::Values(values.into()))
 }
 
 /// A column by name or number; the first where the key is absent.

@@ -4,12 +4,11 @@
 //! before the run.
 
 use super::memory::available_memory;
-use super::occupancy;
 use super::run::RunOptions;
 use crate::engine::Precision;
 use crate::error::{Error, Result};
+use crate::model::NetworkSpec;
 use crate::model::wiring::expected_synapses;
-use crate::model::{NetworkSpec, Placement, PopulationSpec};
 use crate::neuron::{ParamColumn, ParamTable};
 use crate::synapse::WeightBits;
 
@@ -50,7 +49,7 @@ pub struct Estimate {
 impl Estimate {
     /// Estimates a run.
     pub fn of(network: &NetworkSpec, run: &RunOptions) -> Self {
-        let sizes: Vec<f64> = network.populations.iter().map(|p| size(p, run.seed) as f64).collect();
+        let sizes: Vec<f64> = network.populations.iter().map(|p| p.placement.size(&p.name, run.seed) as f64).collect();
         let synapses_of: Vec<f64> = (0..network.projections.len()).map(|p| expected_synapses(network, p)).collect();
         let wide = run.weight_bits == WeightBits::W32;
         let mut by_source = vec![0.0; sizes.len()];
@@ -128,15 +127,6 @@ impl Estimate {
             gigabytes(available),
             remedies.join(", ")
         )))
-    }
-}
-
-/// Number of neurons of a population under a seed.
-fn size(population: &PopulationSpec, seed: u64) -> u64 {
-    match &population.placement {
-        Placement::Count(n) => u64::from(*n),
-        Placement::Positions(positions) => positions.len() as u64,
-        Placement::Region { region, density } => occupancy::count(region, *density, &population.name, seed),
     }
 }
 

@@ -11,7 +11,6 @@ mod estimate;
 mod keys;
 mod memory;
 mod neurons;
-mod occupancy;
 mod population;
 mod projection;
 mod quantity;

@@ -1,14 +1,14 @@
 //! `[population.NAME]`: how many neurons of what kind, and where.
 
-use super::datafile;
+use super::datafile::noted;
 use super::distribution::{column, typical};
 use super::keys::{AREA, IDS, POPULATION};
 use super::neurons::{self, NeuronTable, Setting, Settings};
-use super::occupancy;
 use super::quantity::show;
 use super::reader::{Context, Section, unknown};
 use super::space::Space;
 use super::tree::{Node, Place, Table, Value as TreeValue, join};
+use crate::interop::{position_list, spike_list, table};
 use crate::lattice::Box4;
 use crate::model::{Distribution, Placement, PopulationId, PopulationSpec};
 use crate::neuron::{self, NeuronModel, ParamColumn, ParamTable, Receptor, SpikeTrain};
@@ -233,11 +233,16 @@ fn spike_train(section: &Section<'_>, population: &Population) -> Option<Arc<dyn
         section.missing("file");
     }
     let path = section.file("file")?;
-    let spikes = noted(section, "file", datafile::spikes(&path))?;
+    let spikes = noted(section, "file", spike_list::read(&path))?;
     let mut events = Vec::with_capacity(spikes.len());
     for (time, id) in spikes {
-        let index = population.index_of(id).map_err(|message| format!("`{}`: {message}", path.display()));
-        let index = noted(section, "file", index)?;
+        let index = match population.index_of(id) {
+            Ok(index) => index,
+            Err(message) => {
+                section.fault("file", format!("`{}`: {message}", path.display()));
+                return None;
+            }
+        };
         if time <= 0.0 {
             let message =
                 format!("`{}` has a spike at {time} ms; a source sends spikes at times above 0", path.display());
@@ -316,7 +321,7 @@ fn placement(section: &Section<'_>, population: &str, space: &Space) -> Option<P
         }
         ["coordinates"] => {
             let path = section.file("coordinates")?;
-            let positions = noted(section, "coordinates", datafile::positions(&path))?;
+            let positions = noted(section, "coordinates", position_list::read(&path))?;
             if positions.is_empty() {
                 section.fault("coordinates", format!("`{}` has no position", path.display()));
                 return None;
@@ -361,14 +366,15 @@ fn region(section: &Section<'_>, name: &str, region: Box4, density: f64) -> Opti
         section.fault("density", message);
         return None;
     }
-    let size = occupancy::count(&region, density, name, section.ctx.seed);
+    let placement = Placement::Region { region, density };
+    let size = placement.size(name, section.ctx.seed);
     if size == 0 {
         let message =
             format!("the draws of seed {} put no neuron on any of {cells} cells; raise the density", section.ctx.seed);
         section.fault("density", message);
         return None;
     }
-    Some(Placed::new(Placement::Region { region, density }, u32::try_from(size).ok()?))
+    Some(Placed::new(placement, u32::try_from(size).ok()?))
 }
 
 fn ids(section: &Section<'_>) -> Option<Ids> {
@@ -379,7 +385,7 @@ fn ids(section: &Section<'_>) -> Option<Ids> {
     let (file, column) = (inner.file("file"), column(&inner, "column"));
     inner.finish(None);
     let (file, column) = (file?, column?);
-    let mut columns = noted(section, "ids", datafile::text_columns(&file, &[column]))?;
+    let mut columns = noted(section, "ids", table::text_columns(&file, &[column]))?;
     let mut list = Vec::new();
     let mut index = HashMap::new();
     for (row, text) in columns.remove(0).iter().enumerate() {
@@ -398,9 +404,4 @@ fn ids(section: &Section<'_>) -> Option<Ids> {
         return None;
     }
     Some(Ids { list: list.into(), index })
-}
-
-/// Notes what went wrong with a data file at the key that names it.
-pub(super) fn noted<T>(section: &Section<'_>, key: &str, result: Result<T, String>) -> Option<T> {
-    result.map_err(|message| section.fault(key, message)).ok()
 }

@@ -1,14 +1,15 @@
 //! `[projection.NAME]`: one pair of populations, every pair of two lists, or a matrix of them.
 
 use super::cells::Cells;
-use super::datafile;
+use super::datafile::noted;
 use super::distribution;
 use super::keys::{DISTANCE_DELAY, EXCEPTION, PROJECTION, Range};
-use super::population::{self, Population, noted};
+use super::population::{self, Population};
 use super::quantity::show;
 use super::reader::{Context, Section, unknown};
 use super::run::off_grid;
 use super::tree::{self, Node, Place, Table};
+use crate::interop::edge_list::{self, RawEdge};
 use crate::model::wiring::total_from_probability;
 use crate::model::{
     ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Distribution, Edge, KernelShape, Placement, PopulationId,
@@ -48,7 +49,7 @@ struct Shared<'a> {
     delay: Option<Cells<'a>>,
     receptor: Option<String>,
     kernel: Option<DistanceRule>,
-    edges: Option<Vec<datafile::EdgeRow>>,
+    edges: Option<Vec<RawEdge>>,
     autapses: bool,
     multapses: bool,
     exceptions: Vec<Exception<'a>>,
@@ -225,14 +226,26 @@ fn kernel(section: &Section<'_>) -> Option<DistanceRule> {
     })
 }
 
-fn edge_rows(section: &Section<'_>, shape: (usize, usize)) -> Option<Vec<datafile::EdgeRow>> {
+fn edge_rows(section: &Section<'_>, shape: (usize, usize)) -> Option<Vec<RawEdge>> {
     if shape != (1, 1) {
         section.fault("rule", "rule = \"edges\" connects one source population to one target population");
     }
     if !section.has("file") {
         section.missing("file");
     }
-    noted(section, "file", datafile::edges(&section.file("file")?))
+    let path = section.file("file")?;
+    let edges = noted(section, "file", edge_list::read(&path))?;
+    for (name, place) in [("weight", 0), ("delay", 1)] {
+        let given = |edge: &RawEdge| [edge.weight, edge.delay][place].is_some();
+        if let Some(without) = edges.iter().find(|edge| !given(edge))
+            && edges.iter().any(given)
+        {
+            let place = format!("{}:{}", path.display(), without.line);
+            section.fault("file", format!("{place}: the synapse has no {name}, but others of the file have one"));
+            return None;
+        }
+    }
+    Some(edges)
 }
 
 impl Shared<'_> {

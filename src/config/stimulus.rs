@@ -1,15 +1,15 @@
 //! `[stimulus.NAME]`: what is done to neurons from outside.
 
-use super::datafile;
+use super::datafile::noted;
 use super::distribution::{self, column};
 use super::keys::{Range, SELECT, STIMULUS};
-use super::occupancy;
-use super::population::{self, Population, noted};
+use super::population::{self, Population};
 use super::projection::check_receptor;
 use super::quantity::show;
 use super::reader::{Context, Section};
 use super::space::Space;
 use super::tree::{Table, Value as TreeValue};
+use crate::interop::{npy, spike_list, table};
 use crate::lattice::Box4;
 use crate::model::{Placement, PopulationId, Selection, StimulusKind, StimulusSpec, StimulusTarget};
 use serde_json::{Map, Value};
@@ -111,21 +111,14 @@ impl<'a> Reading<'a> {
 
     fn in_area(&self, population: &Population, area: &Box4) -> Option<Selection> {
         let section = &self.section;
-        let indices: Vec<u32> = match &population.spec.as_ref()?.placement {
-            Placement::Count(_) => {
-                let message = format!("population `{}` has no positions, so no neuron is in an area", population.name);
-                section.fault("area", message);
-                return None;
-            }
-            Placement::Region { region, density } => {
-                occupancy::within(area, region, *density, &population.name, section.ctx.seed)
-            }
-            Placement::Positions(positions) => {
-                let lattice = self.space.lattice.as_ref()?;
-                let inside = |p: &[f32; 4]| area.contains(lattice.cell_of(*p));
-                positions.iter().enumerate().filter(|(_, p)| inside(p)).map(|(i, _)| i as u32).collect()
-            }
-        };
+        let placement = &population.spec.as_ref()?.placement;
+        if matches!(placement, Placement::Count(_)) {
+            let message = format!("population `{}` has no positions, so no neuron is in an area", population.name);
+            section.fault("area", message);
+            return None;
+        }
+        let lattice = self.space.lattice.as_ref()?;
+        let indices = placement.neurons_in(area, lattice, &population.name, section.ctx.seed);
         if indices.is_empty() {
             section.fault("area", format!("no neuron of population `{}` is in this area", population.name));
             return None;
@@ -157,7 +150,7 @@ impl<'a> Reading<'a> {
         inner.finish(None);
         let (file, values) = (file?, values?);
         let columns = [deciding?, id?];
-        let mut read = noted(section, "select", datafile::text_columns(&file, &columns))?;
+        let mut read = noted(section, "select", table::text_columns(&file, &columns))?;
         let (ids, deciding) = (read.remove(1), read.remove(0));
         if population.ids.is_none() && Some(deciding.len()) != population.size.map(|n| n as usize) {
             let size = population.size?;
@@ -363,7 +356,7 @@ impl<'a> Reading<'a> {
         let section = &self.section;
         let path = section.file("file")?;
         let (population, neurons) = self.only(targets)?;
-        let spikes = noted(section, "file", datafile::spikes(&path))?;
+        let spikes = noted(section, "file", spike_list::read(&path))?;
         let mut events = Vec::with_capacity(spikes.len());
         for (time, id) in spikes {
             let place = population.index_of(id).and_then(|index| match neurons {
@@ -373,7 +366,13 @@ impl<'a> Reading<'a> {
                     .map(|place| place as u32)
                     .map_err(|_| format!("neuron {id} is not among those that the stimulus chooses")),
             });
-            events.push((time, noted(section, "file", place.map_err(|m| format!("`{}`: {m}", path.display())))?));
+            match place {
+                Ok(place) => events.push((time, place)),
+                Err(message) => {
+                    section.fault("file", format!("`{}`: {message}", path.display()));
+                    return None;
+                }
+            }
         }
         if events.is_empty() {
             section.warn("file", format!("`{}` has no spike", path.display()));
@@ -385,7 +384,7 @@ impl<'a> Reading<'a> {
         let section = &self.section;
         let path = section.file("file")?;
         let (population, neurons) = self.only(targets)?;
-        let matrix = noted(section, "file", datafile::npy(&path))?;
+        let matrix = noted(section, "file", npy::read_matrix(&path))?;
         let chosen = match neurons {
             Selection::All => population.size? as usize,
             Selection::Indices(indices) => indices.len(),

@@ -1,6 +1,6 @@
 //! Lists of synapses by other tools.
 
-use super::table::{Records, Separator};
+use super::records::{Header, Records};
 use super::{Faults, npy, parse_index, parse_number};
 use crate::error::{Error, Result, did_you_mean};
 use std::path::Path;
@@ -16,69 +16,54 @@ pub struct RawEdge {
     pub weight: Option<f64>,
     /// Delay, if the file has one for this synapse; ms unless the reader of the edge says otherwise.
     pub delay: Option<f64>,
+    /// Line of the file, or row of the array, in which it stands, counted from 1.
+    pub line: usize,
 }
 
-/// Names of the columns, each with its other name; the first two are needed.
-const COLUMNS: [[&str; 2]; 4] = [["source", "pre"], ["target", "post"], ["weight", "weight"], ["delay", "delay"]];
+/// Names of the columns, each with its other names; the first two are needed.
+const COLUMNS: [&[&str]; 4] = [
+    &["source", "pre", "from", "source_id"],
+    &["target", "post", "to", "target_id"],
+    &["weight", "syn_weight"],
+    &["delay"],
+];
 
 /// Reads a list of synapses.
 ///
 /// - `.npy`: an array of shape N x 2, 3 or 4 (source, target, weight, delay) of integers or floating-point numbers, or
 ///   a structured one with fields of these names.
-/// - `.csv`: a table whose header names the columns `source` (or `pre`), `target` (or `post`), and perhaps `weight` and
-///   `delay`, in any order. Other columns are passed over, unless their name looks like a misspelling of one of these.
-/// - anything else: two to four numbers a line (source, target, weight, delay), separated by spaces or tabs, with or
-///   without a header line that names them.
+/// - anything else: values between commas, semicolons, or spaces and tabs. A header line, which is one if it does not
+///   begin with a number, names the columns `source` (or `pre`, `from`, `source_id`), `target` (or `post`, `to`,
+///   `target_id`), and perhaps `weight` (or `syn_weight`) and `delay`, in any order. Other columns are passed over,
+///   unless their name looks like a misspelling of one that is not there. Without a header there are two to four numbers
+///   a line: source, target, weight, delay.
 ///
-/// Empty lines and lines that begin with `#` are passed over. An empty cell for weight or delay means none.
+/// Empty lines, lines that begin with `#`, and what follows a `#` after a space where spaces separate are passed over. An
+/// empty cell for weight or delay means none.
 ///
 /// # Errors
 /// The file cannot be read, columns are missing, or lines are not what they should be: all are named, up to 20.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<RawEdge>> {
     let path = path.as_ref();
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("npy") => read_npy(path),
-        Some("csv") => read_text(path, true),
-        _ => read_text(path, false),
-    }
+    if npy::is_named(path) { read_npy(path) } else { read_text(path) }
 }
 
 /// Where each of [`COLUMNS`] stands.
 type Places = [Option<usize>; 4];
 
-fn read_text(path: &Path, needs_header: bool) -> Result<Vec<RawEdge>> {
+fn read_text(path: &Path) -> Result<Vec<RawEdge>> {
     let mut records = Records::open(path)?;
     let mut edges = Vec::new();
-    let given = (!needs_header).then_some(Separator::Space);
-    let Some((line, separator)) = records.header(given)? else {
+    if records.width() == 0 {
         return Ok(edges);
+    }
+    let places = match records.names(Header::Maybe) {
+        Some(names) => named(path, &names.iter().map(String::as_str).collect::<Vec<_>>())?,
+        None => positional(path, records.width())?,
     };
     let mut faults = Faults::new(path);
-    let first = records.cells[0].as_str();
-    if !needs_header && first.contains([',', ';']) {
-        let message = format!("line {line} is not separated by spaces or tabs; tables by commas have names in `.csv`");
-        return Err(Error::format(path, message));
-    }
-    let has_header = parse_number(first).is_none();
-    let places = match (has_header, needs_header) {
-        (true, _) => named(path, &records.cells.iter().map(String::as_str).collect::<Vec<_>>())?,
-        (false, false) => positional(path, records.cells.len())?,
-        (false, true) => {
-            let message =
-                format!("line {line} begins with a number; a header that names source and target is expected");
-            return Err(Error::format(path, message));
-        }
-    };
-    let columns = records.cells.len();
-    if !has_header {
+    while let Some(line) = records.next(&mut faults)? {
         edges.extend(edge(&records.cells, &places, line, &mut faults));
-    }
-    while let Some(line) = records.next(separator)? {
-        if records.cells.len() != columns {
-            faults.add(line, format!("{} numbers are found; {columns} are expected", records.cells.len()));
-        } else if let Some(edge) = edge(&records.cells, &places, line, &mut faults) {
-            edges.push(edge);
-        }
     }
     faults.check()?;
     Ok(edges)
@@ -107,7 +92,7 @@ fn edge(cells: &[String], places: &Places, line: usize, faults: &mut Faults) -> 
         }
     };
     let (weight, delay) = (property(2), property(3));
-    Some(RawEdge { source: source?, target: target?, weight: weight?, delay: delay? })
+    Some(RawEdge { source: source?, target: target?, weight: weight?, delay: delay?, line })
 }
 
 /// Columns in their usual order.
@@ -121,17 +106,17 @@ fn positional(path: &Path, count: usize) -> Result<Places> {
 
 /// Columns by name.
 fn named(path: &Path, names: &[&str]) -> Result<Places> {
-    let known = || COLUMNS.iter().flatten().copied();
     let lower: Vec<String> = names.iter().map(|n| n.to_lowercase()).collect();
     let places = COLUMNS.map(|own| lower.iter().position(|n| own.contains(&n.as_str())));
     for (place, name) in lower.iter().enumerate() {
         if places.contains(&Some(place)) {
             continue;
         }
-        if known().any(|k| k == name) {
-            return Err(Error::format(path, format!("column `{name}` is there twice, or under both of its names")));
+        if COLUMNS.iter().any(|own| own.contains(&name.as_str())) {
+            return Err(Error::format(path, format!("column `{name}` is there twice, or under several of its names")));
         }
-        if let Some(meant) = did_you_mean(name, known()) {
+        let absent = COLUMNS.iter().zip(places).filter(|(_, place)| place.is_none());
+        if let Some(meant) = did_you_mean(name, absent.flat_map(|(own, _)| own.iter().copied())) {
             let message = format!("column `{name}` is not known (did you mean `{meant}`?)");
             return Err(Error::format(path, message));
         }
@@ -166,7 +151,7 @@ fn read_npy(path: &Path) -> Result<Vec<RawEdge>> {
     let mut edges = Vec::with_capacity(rows);
     let wrong = |index: usize, column: usize, found: npy::Number, expected: &str| {
         let name = COLUMNS[column][0];
-        Error::format(path, format!("the {name} of edge {index} is {found}; {expected} is expected"))
+        Error::format(path, format!("row {}: the {name} is {found}; {expected} is expected", index + 1))
     };
     for index in 0..rows {
         let neuron = |column: usize| {
@@ -178,7 +163,7 @@ fn read_npy(path: &Path) -> Result<Vec<RawEdge>> {
             found => Ok(found.map(npy::Number::to_f64)),
         };
         let (source, target) = (neuron(0)?, neuron(1)?);
-        edges.push(RawEdge { source, target, weight: property(2)?, delay: property(3)? });
+        edges.push(RawEdge { source, target, weight: property(2)?, delay: property(3)?, line: index + 1 });
     }
     Ok(edges)
 }
@@ -194,25 +179,33 @@ mod tests {
         read(path)
     }
 
-    fn raw(source: u64, target: u64, weight: Option<f64>, delay: Option<f64>) -> RawEdge {
-        RawEdge { source, target, weight, delay }
+    fn raw(source: u64, target: u64, weight: Option<f64>, delay: Option<f64>, line: usize) -> RawEdge {
+        RawEdge { source, target, weight, delay, line }
     }
 
     #[test]
     fn lines_of_numbers() {
         let edges = text("e.txt", "# larva\n29 8419602 9.0\n 29\t9469519  1.0 \n\n").unwrap();
-        assert_eq!(edges, [raw(29, 8_419_602, Some(9.0), None), raw(29, 9_469_519, Some(1.0), None)]);
-        assert_eq!(text("e.txt", "1 2\n").unwrap(), [raw(1, 2, None, None)]);
-        assert_eq!(text("e.tsv", "1\t2 -3\t4\n").unwrap(), [raw(1, 2, Some(-3.0), Some(4.0))]);
-        assert_eq!(text("e.txt", "post pre\n1 2\n").unwrap(), [raw(2, 1, None, None)]);
-        assert_eq!(text("e.txt", "18446744073709551615 0\n").unwrap(), [raw(u64::MAX, 0, None, None)]);
+        assert_eq!(edges, [raw(29, 8_419_602, Some(9.0), None, 2), raw(29, 9_469_519, Some(1.0), None, 3)]);
+        assert_eq!(text("e.txt", "1 2\n").unwrap(), [raw(1, 2, None, None, 1)]);
+        assert_eq!(text("e.tsv", "1\t2 -3\t4\n").unwrap(), [raw(1, 2, Some(-3.0), Some(4.0), 1)]);
+        assert_eq!(text("e.txt", "post pre\n1 2 # here\n").unwrap(), [raw(2, 1, None, None, 2)]);
+        let large = [raw(u64::MAX, 0, None, None, 1), raw(720_575_940_624_547_622, 3, None, None, 2)];
+        assert_eq!(text("e.txt", "18446744073709551615 0\n720575940624547622 3\n").unwrap(), large);
         assert_eq!(text("e.txt", "# nothing\n").unwrap(), []);
+        for (name, content) in [("e.csv", "1,2,3\n"), ("e.txt", "1,2,3\n"), ("e.csv", "1; 2; 3\n")] {
+            assert_eq!(text(name, content).unwrap(), [raw(1, 2, Some(3.0), None, 1)]);
+        }
     }
 
     #[test]
     fn tables_with_columns_in_any_order() {
         let edges = text("e.csv", "delay,Post,kind,weight,pre\n1.5,2,\"a,b\",-3,1\n,5,c,,4\n").unwrap();
-        assert_eq!(edges, [raw(1, 2, Some(-3.0), Some(1.5)), raw(4, 5, None, None)]);
+        assert_eq!(edges, [raw(1, 2, Some(-3.0), Some(1.5), 2), raw(4, 5, None, None, 3)]);
+        assert_eq!(text("a.csv", "weight,post,pre\n0.5,2,1\n").unwrap(), [raw(1, 2, Some(0.5), None, 2)]);
+        let edges = text("e.txt", "source_id target_id syn_weight source_type\n1 2 3 4\n").unwrap();
+        assert_eq!(edges, [raw(1, 2, Some(3.0), None, 2)]);
+        assert_eq!(text("e.csv", "from,to\n1,2\n").unwrap(), [raw(1, 2, None, None, 2)]);
     }
 
     #[test]
@@ -220,14 +213,14 @@ mod tests {
         let error = text("e.txt", "1 2 3\n1 -2 3\n# x\n1 2\nx 2 nan\n").unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
         assert!(lines[0].contains("e.txt:2: the target is `-2`"), "{error}");
-        assert!(lines[1].contains("e.txt:4: 2 numbers are found; 3 are expected"), "{error}");
+        assert!(lines[1].contains("e.txt:4: 2 cells are found; 3 are expected, as in line 1"), "{error}");
         assert!(lines[2].contains("e.txt:5: the source is `x`") && lines[3].contains("weight is `nan`"), "{error}");
         for (name, content, part) in [
             ("e.csv", "source,target,wieght\n1,2,3\n", "did you mean `weight`?"),
             ("e.csv", "source,weight\n1,2\n", "`target` (or `post`) are expected"),
             ("e.csv", "pre,source,target\n1,2,3\n", "twice"),
-            ("e.csv", "1,2,3\n", "a header that names"),
-            ("e.txt", "1,2,3\n", "tables by commas"),
+            ("a.csv", "1,2\n1,x\n", "a.csv:2: the target is `x`; a whole number from 0 on is expected"),
+            ("e.csv", "1,2,3,4,5\n", "5 columns"),
             ("e.txt", "1 2 3 4 5\n", "5 columns"),
         ] {
             let error = text(name, content).unwrap_err().to_string();
@@ -242,11 +235,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.npy");
         npy::write(&path, &[2, 3], &[1.0, 2.0, 0.25, 3.0, 4.0, -1.0]).unwrap();
-        assert_eq!(read(&path).unwrap(), [raw(1, 2, Some(0.25), None), raw(3, 4, Some(-1.0), None)]);
+        assert_eq!(read(&path).unwrap(), [raw(1, 2, Some(0.25), None, 1), raw(3, 4, Some(-1.0), None, 2)]);
         npy::write(&path, &[1, 2], &[u64::MAX, 2]).unwrap();
-        assert_eq!(read(&path).unwrap(), [raw(u64::MAX, 2, None, None)]);
+        assert_eq!(read(&path).unwrap(), [raw(u64::MAX, 2, None, None, 1)]);
         npy::write(&path, &[1, 2], &[1.5, 2.0]).unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains("the source of edge 0 is 1.5"));
+        assert!(read(&path).unwrap_err().to_string().contains("row 1: the source is 1.5"));
         npy::write(&path, &[4], &[1, 2, 3, 4]).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("its shape is [4]"));
     }

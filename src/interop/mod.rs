@@ -1,7 +1,10 @@
-//! Formats of other tools: NPY arrays, edge lists and coordinate tables.
+//! Formats of other tools: NPY arrays, tables, and lists of synapses, positions and spikes.
 
 pub mod edge_list;
 pub mod npy;
+pub mod position_list;
+mod records;
+pub mod spike_list;
 pub mod table;
 
 /// Faults of one file that are told one by one; more than these help nobody.
@@ -52,4 +55,9 @@ fn whole(number: f64) -> Option<u64> {
 /// A finite number.
 fn parse_number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|n: &f64| n.is_finite())
+}
+
+/// Whether a line that begins with this cell is one of numbers (also such as are no use) and not of names.
+fn begins_number(cell: &str) -> bool {
+    cell.parse::<f64>().is_ok()
 }

@@ -178,6 +178,44 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     Ok(Array { shape, order, fields, stride, bytes })
 }
 
+/// Whether a file is one in NPY format by its name.
+pub(super) fn is_named(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+}
+
+/// A matrix of numbers, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub columns: usize,
+    /// The `rows * columns` numbers, those of the first row first.
+    pub values: Vec<f64>,
+}
+
+/// Reads an array of plain numbers with one or two axes; one with a single axis becomes one column.
+///
+/// # Errors
+/// Those of [`read`], or the array has fields or another number of axes.
+pub fn read_matrix(path: impl AsRef<Path>) -> Result<Matrix> {
+    let path = path.as_ref();
+    let array = read(path)?;
+    let (rows, columns) = match (array.shape(), array.fields().is_empty()) {
+        (&[rows], true) => (rows, 1),
+        (&[rows, columns], true) => (rows, columns),
+        (shape, true) => {
+            let message = format!("its shape is {shape:?}, which has {} axes; one or two are expected", shape.len());
+            return Err(Error::format(path, message));
+        }
+        (_, false) => {
+            let found = array.fields().join(", ");
+            return Err(Error::format(path, format!("it holds records of {found}; plain numbers are expected")));
+        }
+    };
+    Ok(Matrix { rows, columns, values: array.to_f64() })
+}
+
 fn fields_of(dtype: &DType) -> Option<Vec<Field>> {
     match dtype {
         DType::Plain(plain) => Some(vec![field(String::new(), 0, plain)?]),
@@ -275,6 +313,22 @@ mod tests {
         assert_eq!(fortran.to_f64(), [-1.0, -3.0, 5.0, 2.0, 4.0, 6.0]);
         let truth = read(file(&folder, "'|b1'", "False", "(3,)", &[1, 0, 1])).unwrap();
         assert_eq!(truth.to_f64(), [1.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn matrices_in_either_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let expected = Matrix { rows: 2, columns: 2, values: vec![1.0, 2.0, 3.0, 4.0] };
+        for (fortran, values) in [("False", [1.0_f32, 2.0, 3.0, 4.0]), ("True", [1.0, 3.0, 2.0, 4.0])] {
+            let bytes: Vec<u8> = values.iter().flat_map(|n| n.to_le_bytes()).collect();
+            assert_eq!(read_matrix(file(&folder, "'<f4'", fortran, "(2, 2)", &bytes)).unwrap(), expected);
+        }
+        let column = read_matrix(file(&folder, "'|u1'", "False", "(2,)", &[7, 8])).unwrap();
+        assert_eq!(column, Matrix { rows: 2, columns: 1, values: vec![7.0, 8.0] });
+        let error = read_matrix(file(&folder, "'|u1'", "False", "(1, 1, 1)", &[7])).unwrap_err().to_string();
+        assert!(error.contains("[1, 1, 1], which has 3 axes"), "{error}");
+        let error = read_matrix(file(&folder, "[('a', '|u1')]", "False", "(1,)", &[7])).unwrap_err().to_string();
+        assert!(error.contains("records of a"), "{error}");
     }
 
     #[test]

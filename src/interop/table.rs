@@ -1,151 +1,17 @@
 //! Tables of text with a header line: coordinates, lists of ids, properties of neurons.
 
-use super::{Faults, parse_index, parse_number};
+use super::records::{Header, Records};
+use super::{Faults, npy, parse_index, parse_number};
 use crate::error::{Error, Fault, Result, did_you_mean};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// What stands between the cells of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Separator {
-    Character(char),
-    /// Any number of spaces and tabs.
-    Space,
-}
-
-impl Separator {
-    /// The separator of a table with this header line.
-    fn of(header: &str) -> Self {
-        let found = [',', ';', '\t'].into_iter().find(|&c| header.contains(c));
-        found.map_or(Self::Space, Self::Character)
-    }
-}
-
-/// Reads a table line by line. Empty lines and those that begin with `#` are passed over.
-///
-/// A cell in double quotes may hold separators, line ends, and quotes written twice.
-pub(super) struct Records<R> {
-    path: PathBuf,
-    reader: R,
-    line: String,
-    /// Lines read so far.
-    lines: usize,
-    /// Cells of the latest record.
-    pub(super) cells: Vec<String>,
-}
-
-impl Records<BufReader<File>> {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
-        let reader = BufReader::with_capacity(256 * 1024, file);
-        Ok(Self { path: path.to_owned(), reader, line: String::new(), lines: 0, cells: Vec::new() })
-    }
-}
-
-impl<R: BufRead> Records<R> {
-    /// Reads the first record and takes it apart, by the given separator or the one it seems to have.
-    pub(super) fn header(&mut self, given: Option<Separator>) -> Result<Option<(usize, Separator)>> {
-        let Some(line) = self.next_line()? else { return Ok(None) };
-        let separator = given.unwrap_or_else(|| Separator::of(&self.line));
-        self.split(line, separator)?;
-        Ok(Some((line, separator)))
-    }
-
-    /// Reads the next record into `cells`. Returns its line, or nothing at the end.
-    pub(super) fn next(&mut self, separator: Separator) -> Result<Option<usize>> {
-        let Some(line) = self.next_line()? else { return Ok(None) };
-        self.split(line, separator)?;
-        Ok(Some(line))
-    }
-
-    /// Takes the record in `line` apart.
-    fn split(&mut self, line: usize, separator: Separator) -> Result<()> {
-        while !take_apart(self.line.trim_end_matches(['\n', '\r']), separator, &mut self.cells) {
-            if self.append_line()? == 0 {
-                return Err(Error::format(&self.path, format!("a quotation that begins in line {line} does not end")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads up to the next line that is neither empty nor a comment.
-    fn next_line(&mut self) -> Result<Option<usize>> {
-        loop {
-            self.line.clear();
-            if self.append_line()? == 0 {
-                return Ok(None);
-            }
-            if self.lines == 1 && self.line.starts_with('\u{feff}') {
-                self.line.drain(..'\u{feff}'.len_utf8());
-            }
-            let text = self.line.trim();
-            if !text.is_empty() && !text.starts_with('#') {
-                return Ok(Some(self.lines));
-            }
-        }
-    }
-
-    fn append_line(&mut self) -> Result<usize> {
-        self.lines += 1;
-        self.reader.read_line(&mut self.line).map_err(|e| match e.kind() {
-            std::io::ErrorKind::InvalidData => {
-                Error::format(&self.path, format!("line {} is not UTF-8 text", self.lines))
-            }
-            _ => Error::io(&self.path, "read", e),
-        })
-    }
-}
-
-/// Takes a record apart into cells; false if it ends within quotes.
-fn take_apart(record: &str, separator: Separator, cells: &mut Vec<String>) -> bool {
-    let mut count = 0;
-    let mut cell_at = |text: &str| {
-        if count == cells.len() {
-            cells.push(String::new());
-        }
-        cells[count].clear();
-        cells[count].push_str(text);
-        count += 1;
-    };
-    let is_separator = |c: char| match separator {
-        Separator::Character(own) => c == own,
-        Separator::Space => c == ' ' || c == '\t',
-    };
-    let skip: &[char] = if separator == Separator::Space { &[' ', '\t'] } else { &[' '] };
-    let mut rest = record.trim_start_matches(skip);
-    loop {
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let mut text = String::new();
-            let mut inside = quoted;
-            rest = loop {
-                let Some(end) = inside.find('"') else { return false };
-                text.push_str(&inside[..end]);
-                inside = &inside[end + 1..];
-                match inside.strip_prefix('"') {
-                    Some(after) => {
-                        text.push('"');
-                        inside = after;
-                    }
-                    None => break inside,
-                }
-            };
-            cell_at(&text);
-            // Anything between the closing quote and the separator has no meaning.
-            rest = &rest[rest.find(is_separator).unwrap_or(rest.len())..];
-        } else {
-            let end = rest.find(is_separator).unwrap_or(rest.len());
-            cell_at(rest[..end].trim());
-            rest = &rest[end..];
-        }
-        let Some(first) = rest.chars().next() else { break };
-        rest = rest[first.len_utf8()..].trim_start_matches(skip);
-        if rest.is_empty() && separator == Separator::Space {
-            break;
-        }
-    }
-    cells.truncate(count);
-    true
+/// Which column of a table is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column {
+    /// The one of this name.
+    Name(String),
+    /// The one at this place, counted from 1.
+    Number(usize),
 }
 
 /// A table held in memory, by columns.
@@ -170,18 +36,10 @@ pub struct Table {
 pub fn read_columns(path: impl AsRef<Path>) -> Result<Table> {
     let path = path.as_ref();
     let mut records = Records::open(path)?;
-    let Some((_, separator)) = records.header(None)? else {
-        return Err(Error::format(path, "it is empty; a header line that names the columns is expected"));
-    };
-    let names = std::mem::take(&mut records.cells);
+    let names = header(path, &mut records)?;
     let mut columns = vec![Vec::new(); names.len()];
     let (mut lines, mut faults) = (Vec::new(), Faults::new(path));
-    while let Some(line) = records.next(separator)? {
-        let found = records.cells.len();
-        if found != names.len() {
-            faults.add(line, format!("{found} cells are found; the header names {} columns", names.len()));
-            continue;
-        }
+    while let Some(line) = records.next(&mut faults)? {
         lines.push(line);
         for (column, cell) in columns.iter_mut().zip(&mut records.cells) {
             column.push(std::mem::take(cell));
@@ -189,6 +47,94 @@ pub fn read_columns(path: impl AsRef<Path>) -> Result<Table> {
     }
     faults.check()?;
     Ok(Table { path: path.to_owned(), names, columns, lines })
+}
+
+/// Reads some columns of a table as [`read_columns`] does, as they stand: one list for each of `columns`. The other
+/// columns take no memory.
+///
+/// # Errors
+/// Those of [`read_columns`], or there is no such column.
+pub fn text_columns(path: impl AsRef<Path>, columns: &[Column]) -> Result<Vec<Vec<String>>> {
+    let path = path.as_ref();
+    let mut records = Records::open(path)?;
+    let names = header(path, &mut records)?;
+    let places: Vec<usize> =
+        columns.iter().map(|column| place(path, Some(&names), names.len(), column)).collect::<Result<_>>()?;
+    let mut texts = vec![Vec::new(); columns.len()];
+    let mut faults = Faults::new(path);
+    while records.next(&mut faults)?.is_some() {
+        for (place, texts) in places.iter().zip(&mut texts) {
+            texts.push(records.cells[*place].clone());
+        }
+    }
+    faults.check()?;
+    Ok(texts)
+}
+
+/// Reads one column of finite numbers: of an NPY array with one or two axes where the name ends in `.npy`, else of a
+/// table. The table may be without header where the column is meant by its place: its first line is one then if it does
+/// not begin with a number.
+///
+/// # Errors
+/// The file cannot be read, there is no such column, or it holds something else than finite numbers.
+pub fn number_column(path: impl AsRef<Path>, column: &Column) -> Result<Vec<f64>> {
+    let path = path.as_ref();
+    let mut numbers: Vec<f64> = Vec::new();
+    if npy::is_named(path) {
+        let matrix = npy::read_matrix(path)?;
+        let place = place(path, None, matrix.columns, column)?;
+        numbers.extend(matrix.values.iter().skip(place).step_by(matrix.columns.max(1)));
+        if let Some(row) = numbers.iter().position(|n| !n.is_finite()) {
+            let message = format!("row {} is {}; a finite number is expected", row + 1, numbers[row]);
+            return Err(Error::format(path, message));
+        }
+        return Ok(numbers);
+    }
+    let mut records = Records::open(path)?;
+    if records.width() == 0 {
+        return Ok(numbers);
+    }
+    let names = records.names(match column {
+        Column::Name(_) => Header::Always,
+        Column::Number(_) => Header::Maybe,
+    });
+    let place = place(path, names.as_deref(), records.width(), column)?;
+    let shown = names.map_or_else(|| format!("column {}", place + 1), |names| format!("column `{}`", names[place]));
+    let mut faults = Faults::new(path);
+    while let Some(line) = records.next(&mut faults)? {
+        let cell = &records.cells[place];
+        match parse_number(cell) {
+            Some(number) => numbers.push(number),
+            None => faults.add(line, format!("{shown} is `{cell}`; a finite number is expected")),
+        }
+    }
+    faults.check()?;
+    Ok(numbers)
+}
+
+fn header(path: &Path, records: &mut Records) -> Result<Vec<String>> {
+    let empty = || Error::format(path, "it is empty; a header line that names the columns is expected");
+    records.names(Header::Always).ok_or_else(empty)
+}
+
+/// Where a column stands in a table of `width` columns, with or without names.
+fn place(path: &Path, names: Option<&[String]>, width: usize, column: &Column) -> Result<usize> {
+    let message = match (column, names) {
+        (Column::Number(number), _) if (1..=width).contains(number) => return Ok(number - 1),
+        (Column::Number(number), _) => format!("there is no column {number}; there are {width}, counted from 1"),
+        (Column::Name(name), None) => format!("there is no column `{name}`; its columns have numbers, 1 to {width}"),
+        (Column::Name(name), Some(names)) => match names.iter().position(|n| n == name) {
+            Some(place) => return Ok(place),
+            None => {
+                let hint = did_you_mean(name, names.iter().map(String::as_str));
+                let hint = hint.map_or(String::new(), |n| format!(" (did you mean `{n}`?)"));
+                format!("there is no column `{name}`{hint}; there are: {}", names.join(", "))
+            }
+        },
+    };
+    let mut fault = Fault::new("", message);
+    fault.file = Some(path.to_owned());
+    Err(Error::Invalid(vec![fault]))
 }
 
 impl Table {
@@ -215,14 +161,7 @@ impl Table {
     /// # Errors
     /// There is none.
     pub fn place(&self, name: &str) -> Result<usize> {
-        self.names.iter().position(|n| n == name).ok_or_else(|| {
-            let names = || self.names.iter().map(String::as_str);
-            let hint = did_you_mean(name, names()).map_or(String::new(), |n| format!(" (did you mean `{n}`?)"));
-            let known = names().collect::<Vec<_>>().join(", ");
-            let mut fault = Fault::new("", format!("there is no column `{name}`{hint}; there are: {known}"));
-            fault.file = Some(self.path.clone());
-            Error::Invalid(vec![fault])
-        })
+        place(&self.path, Some(&self.names), self.names.len(), &Column::Name(name.to_owned()))
     }
 
     /// The cells of a column as they stand.
@@ -311,5 +250,45 @@ mod tests {
         assert!(error.contains(":2: 1 cells") && error.contains(":3: 3 cells"), "{error}");
         assert!(table("a,b\n1,\"2\n").unwrap_err().to_string().contains("line 2 does not end"));
         assert!(table("\n# x\n").is_err());
+    }
+
+    /// Writes a file into a folder that lives as long as the pair.
+    fn file(name: &str, content: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn quoted_values_and_named_columns() {
+        let (_folder, path) = file("m.csv", ",class,n\n7,\"a, \"\"b\"\"\",3\n9,c,4\n");
+        let read = text_columns(&path, &[Column::Number(1), Column::Name("class".into())]).unwrap();
+        assert_eq!(read, [["7", "9"], ["a, \"b\"", "c"]]);
+        assert_eq!(number_column(&path, &Column::Name("n".into())).unwrap(), [3.0, 4.0]);
+        assert_eq!(number_column(&path, &Column::Number(3)).unwrap(), [3.0, 4.0]);
+        let error = text_columns(&path, &[Column::Name("clas".into())]).unwrap_err().to_string();
+        assert!(error.contains("m.csv: there is no column `clas` (did you mean `class`?)"), "{error}");
+        let error = number_column(&path, &Column::Name("class".into())).unwrap_err().to_string();
+        assert!(error.contains("m.csv:2: column `class` is `a, \"b\"`; a finite number"), "{error}");
+    }
+
+    #[test]
+    fn numbers_need_no_header() {
+        let (_folder, path) = file("n.txt", "# neuron current\n0 10\n1\t20 # a comment\n2 -3e1\n");
+        assert_eq!(number_column(&path, &Column::Number(2)).unwrap(), [10.0, 20.0, -30.0]);
+        let error = number_column(&path, &Column::Number(3)).unwrap_err().to_string();
+        assert!(error.contains("no column 3; there are 2"), "{error}");
+        let (_folder, path) = file("n.txt", "0 10\n1 x\n");
+        let error = number_column(&path, &Column::Number(2)).unwrap_err().to_string();
+        assert!(error.contains("n.txt:2: column 2 is `x`"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n.npy");
+        npy::write(&path, &[2, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(number_column(&path, &Column::Number(2)).unwrap(), [2.0, 4.0]);
+        assert!(number_column(&path, &Column::Name("x".into())).is_err());
+        npy::write(&path, &[2], &[1.0, f64::NAN]).unwrap();
+        let error = number_column(&path, &Column::Number(1)).unwrap_err().to_string();
+        assert!(error.contains("row 2 is NaN"), "{error}");
     }
 }
