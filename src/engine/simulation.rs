@@ -182,6 +182,10 @@ impl Simulation {
         if !(options.dt.is_finite() && options.dt > 0.0) {
             return Err(Error::invalid("run.dt", format!("{} ms is not above zero", options.dt)));
         }
+        let faults = model.check_step(options.dt);
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
         let isa = options.isa.unwrap_or_else(Isa::detect);
         if !isa.available() {
             return Err(Error::Unavailable(format!("this machine cannot run instruction set `{isa}`")));
