@@ -120,7 +120,7 @@ pub fn philox_lanes<const ROUNDS: usize, const LANES: usize>(
     out
 }
 
-/// Words of one substream in order. Implements [`rand_core::RngCore`]-style access for `rand_distr`.
+/// Words of one substream in order.
 #[derive(Debug, Clone)]
 pub struct Sequence {
     key: Key,
@@ -145,24 +145,6 @@ impl Sequence {
         }
         self.used += 1;
         self.words[self.used - 1]
-    }
-}
-
-impl rand_core::TryRng for Sequence {
-    type Error = std::convert::Infallible;
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok(self.next_word())
-    }
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        let low = u64::from(self.next_word());
-        Ok(low | u64::from(self.next_word()) << 32)
-    }
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
-        for chunk in dst.chunks_mut(4) {
-            let bytes = self.next_word().to_le_bytes();
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
-        }
-        Ok(())
     }
 }
 

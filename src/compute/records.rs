@@ -342,7 +342,7 @@ unsafe fn add_narrow(cells: *mut i16, rows: &mut Rows, record: u32) {
     let (slot, weight) = ((record & 0xffff) as usize, (record >> 16) as i16);
     #[cfg(target_arch = "x86_64")]
     // One addition in memory and a jump that is never taken: the compiler's own sequence (load, add, test, store) makes
-    // delivery a quarter slower. On overflow the cell is put back and the weight goes to the side row.
+    // delivery a fifth slower. On overflow the cell is put back and the weight goes to the side row.
     // SAFETY: the cell lies in the row, as promised by the caller.
     unsafe {
         std::arch::asm!(
