@@ -115,6 +115,26 @@ pub trait Recorder: Any + Send {
         Ok(())
     }
 
+    /// Puts everything recorded so far on disk, and says where the records end in a form that
+    /// [`resume`](Self::resume) takes later. The default, for recorders that keep nothing in files, says nothing.
+    ///
+    /// # Errors
+    /// Whatever keeps it from recording; the run stops.
+    fn checkpoint(&mut self) -> Result<serde_json::Value> {
+        Ok(serde_json::Value::Null)
+    }
+
+    /// Takes the place of [`start`](Self::start) in a run that goes on from a checkpoint. `place` is what
+    /// [`checkpoint`](Self::checkpoint) said then; whatever was recorded after it is dropped, and the records end up
+    /// as if the run had never stopped. The default starts anew.
+    ///
+    /// # Errors
+    /// If the records do not reach up to that place, or cannot be written; the run does not start.
+    fn resume(&mut self, layout: &Layout, place: &serde_json::Value) -> Result<()> {
+        let _ = place;
+        self.start(layout)
+    }
+
     /// After the last step, also when the run was interrupted or stopped by an error: close what is open.
     ///
     /// # Errors
