@@ -148,8 +148,7 @@ impl<T: Real> Machine for Shards<T> {
                 collected.spikes.append(&mut shard.log);
                 collected.samples.push(std::mem::take(&mut shard.samples));
                 if let Some(fault) = shard.fault {
-                    let key = |f: &Fault| (f.step, f.population, f.neuron);
-                    if collected.fault.as_ref().is_none_or(|known| key(&fault) < key(known)) {
+                    if collected.fault.as_ref().is_none_or(|known| fault.key() < known.key()) {
                         collected.fault = Some(fault);
                     }
                 }
