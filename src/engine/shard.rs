@@ -120,6 +120,7 @@ pub(super) struct Shard<T: Real> {
     /// Spikes since they were last collected: step and neuron of the whole network.
     pub log: Vec<(u64, u32)>,
     pub events: u64,
+    /// Ticks spent in each phase but waiting, which is not the shard's.
     pub times: [u64; 4],
     pub fault: Option<Fault>,
     pub scratch: Scratch<T>,
