@@ -268,8 +268,6 @@ unsafe fn deliver_packed<R: Copy>(base: *const R, segments: &[Segment], mut add:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compute::HugeVec;
-    use crate::compute::records::SourceRow;
     use crate::rng::{Key, Purpose, below};
 
     /// Segments of random lengths in every format add up to the sums a plain loop gives, also where rows overflow.
