@@ -2,6 +2,7 @@
 
 mod calendar;
 mod connectivity;
+mod connectivity_image;
 mod digest;
 mod lay_out;
 mod machine;
@@ -14,6 +15,8 @@ mod simulation;
 mod stimulus;
 
 pub use connectivity::{Connectivity, Synapse};
+pub(crate) use connectivity_image::{ConnectivityShape, words_of};
 pub use digest::Digest;
+pub(crate) use partition::Partition;
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
 pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};
