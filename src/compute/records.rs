@@ -196,6 +196,31 @@ impl Arena {
         }
     }
 
+    /// Calls `visit(slot, weight)` for every record of a segment, in order of memory.
+    ///
+    /// # Panics
+    /// If the segment does not lie in the arena.
+    #[inline(always)]
+    pub fn for_each_record(&self, segment: Segment, mut visit: impl FnMut(u32, i32)) {
+        let first = segment.first() as usize * self.format.granule();
+        let count = segment.count() as usize;
+        match self.format {
+            Format::Lines | Format::Packed4 => {
+                // SAFETY: the same memory as words of half the size.
+                let words =
+                    unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast::<u32>(), self.words.len() * 2) };
+                for word in &words[first..first + count] {
+                    visit(word & 0xffff, i32::from((word >> 16) as i16));
+                }
+            }
+            Format::Packed8 => {
+                for word in &self.words[first..first + count] {
+                    visit(*word as u32, (word >> 32) as i32);
+                }
+            }
+        }
+    }
+
     /// A writer. Several may write at the same time.
     pub fn writer(&self) -> ArenaWriter<'_> {
         ArenaWriter { arena: self, next: 0, end: 0 }

@@ -2,6 +2,7 @@
 
 mod calendar;
 mod digest;
+mod fingerprint;
 mod lay_out;
 mod machine;
 mod partition;
@@ -10,8 +11,11 @@ mod recorder;
 mod routing;
 mod shard;
 mod simulation;
+mod snapshot;
+mod state;
 mod stimulus;
 
-pub use digest::Digest;
+pub use digest::{Digest, DigestState};
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
 pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};
+pub use snapshot::{Counters, PopulationState, ProcessState, Snapshot, StateColumn};
