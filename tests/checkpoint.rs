@@ -237,7 +237,7 @@ fn recorders_are_told_the_rest() {
 fn networks_are_told_apart() {
     let number = |net: &NetworkSpec, threads, isa| {
         let options = SimOptions { threads, isa, ..Default::default() };
-        Simulation::new(BrainModel::build(net, 11).unwrap(), options).unwrap().network()
+        Simulation::new(BrainModel::build(net, 11).unwrap(), options).unwrap().network().unwrap()
     };
     let reference = number(&mixed(), 1, None);
     for (threads, isa) in [(2, Some(Isa::Portable)), (3, None), (8, None)] {

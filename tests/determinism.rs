@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use tessera::compute::Isa;
 use tessera::config::RunSpec;
 use tessera::engine::{
-    Digest, Figures, Outcome, Precision, SimOptions, Simulation, SpikeRecorder, StateRecording, StoredWeights,
+    Connectivity, Digest, Figures, Outcome, Precision, SimOptions, Simulation, SpikeRecorder, StateRecording,
+    StoredWeights,
 };
 use tessera::model::{BrainModel, ConnectionRule, Distribution, NetworkSpec, Selection, StaticSynapse, StimulusKind};
 use tessera::neuron::{LifPscDelta, LifPscExp, SpikeTrain};
@@ -173,6 +174,17 @@ impl Case {
         for (threads, pace) in [(1, Pace::Pieces), (2, Pace::Pieces), (1, Pace::Stopped), (2, Pace::Stopped)] {
             let options = SimOptions { threads, ..self.options.clone() };
             same(&format!("{pace:?}, {threads} threads"), &self.run(options, pace));
+        }
+        for (built, threads) in [(1, 3), (3, 2)] {
+            let model = BrainModel::build(&self.network, self.seed).unwrap();
+            let of = |threads| SimOptions { threads, ..self.options.clone() };
+            let connectivity = Connectivity::build(&model, &of(built)).unwrap();
+            let mut all = Vec::new();
+            (0..model.neurons()).for_each(|n| connectivity.synapses_of(&model, n, &mut all).unwrap());
+            assert_eq!(all.len() as u64, reference.synapses, "{}", self.name);
+            let mut sim = Simulation::with_connectivity(model, connectivity, of(threads)).unwrap();
+            self.advance(&mut sim, Pace::Whole);
+            same(&format!("laid out for {built}, run on {threads} threads"), &sim.figures());
         }
         for threads in [1, 3] {
             let options = SimOptions { threads, ..self.options.clone() };

@@ -7,7 +7,7 @@ use crate::compute::simd::Real;
 use crate::model::{BrainModel, Selection, StimulusKind, StimulusSpec};
 use crate::neuron::ParamColumn;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Counts the ways of computing the number that there have been.
@@ -134,19 +134,23 @@ fn scatter(x: u64) -> u64 {
 
 impl<T: Real> Shards<T> {
     /// A sum over all synapses of a hash of (source, target, receptor, delay, weight as stored). Being a sum, it does
-    /// not depend on where the synapses lie.
-    pub(super) fn sum_of_synapses(&self) -> u64 {
+    /// not depend on where the synapses lie. `None` if they lie in a file that is damaged.
+    pub(super) fn sum_of_synapses(&self) -> Option<u64> {
         let sum = AtomicU64::new(0);
+        let sound = AtomicBool::new(true);
         self.crew.run(&|worker| {
             for shard in self.shards[worker].lock().unwrap_or_else(|e| e.into_inner()).iter() {
-                sum.fetch_add(sum_of(shard), Ordering::Relaxed);
+                match sum_of(shard) {
+                    Some(part) => drop(sum.fetch_add(part, Ordering::Relaxed)),
+                    None => sound.store(false, Ordering::Relaxed),
+                }
             }
         });
-        sum.into_inner()
+        sound.into_inner().then_some(sum.into_inner())
     }
 }
 
-fn sum_of<T: Real>(shard: &Shard<T>) -> u64 {
+fn sum_of<T: Real>(shard: &Shard<T>) -> Option<u64> {
     // What each slot stands for, scattered once and not for every synapse.
     let mut slots = vec![0u64; shard.rows.slots()];
     for slice in &shard.slices {
@@ -158,14 +162,23 @@ fn sum_of<T: Real>(shard: &Shard<T>) -> u64 {
         }
     }
     let mut sum = 0u64;
+    let mut sound = true;
     for pathway in &shard.pathways {
         let (arena, delays) = (&pathway.store.arena, &pathway.delays);
         for (source, row) in pathway.store.rows.iter().enumerate().filter(|(_, row)| row.segments() > 0) {
-            arena.for_each_segment(*row, |class, segment| {
-                let from = scatter(scatter(source as u64) ^ u64::from(delays[class as usize]));
+            sound &= arena.for_each_segment(*row, |class, segment| {
+                let Some(delay) = delays.get(usize::from(class)) else {
+                    sound = false;
+                    return;
+                };
+                let from = scatter(scatter(source as u64) ^ u64::from(*delay));
                 arena.for_each_record(segment, |slot, weight| {
+                    let Some(slot) = slots.get(slot as usize) else {
+                        sound = false;
+                        return;
+                    };
                     let weight = (weight as i64 as u64).wrapping_mul(0xA076_1D64_78BD_642F);
-                    let synapse = (slots[slot as usize] ^ from).wrapping_add(weight);
+                    let synapse = (slot ^ from).wrapping_add(weight);
                     // A product folded upon itself mixes well and takes one multiplication.
                     let product = u128::from(synapse) * 0xE703_7ED1_A0B4_28DB;
                     sum = sum.wrapping_add(product as u64 ^ (product >> 64) as u64);
@@ -173,5 +186,5 @@ fn sum_of<T: Real>(shard: &Shard<T>) -> u64 {
             });
         }
     }
-    sum
+    sound.then_some(sum)
 }

@@ -36,8 +36,8 @@ pub(super) trait Machine: Send {
     fn send_again(&mut self, step: u64, spikes: &[Spike]);
     /// The longest delay there may be, steps.
     fn longest_delay(&self) -> u32;
-    /// A number that tells all synapses together from others, however they lie.
-    fn synapse_sum(&self) -> u64;
+    /// A number that tells all synapses together from others, however they lie; `None` if they are damaged.
+    fn synapse_sum(&self) -> Option<u64>;
 }
 
 /// What the shards logged.
@@ -163,8 +163,7 @@ impl<T: Real> Machine for Shards<T> {
                 collected.spikes.append(&mut shard.log);
                 collected.samples.push(std::mem::take(&mut shard.samples));
                 if let Some(fault) = shard.fault {
-                    let key = |f: &Fault| (f.step, f.population, f.neuron);
-                    if collected.fault.as_ref().is_none_or(|known| key(&fault) < key(known)) {
+                    if collected.fault.as_ref().is_none_or(|known| fault.key() < known.key()) {
                         collected.fault = Some(fault);
                     }
                 }
@@ -242,7 +241,7 @@ impl<T: Real> Machine for Shards<T> {
         self.longest_of_all()
     }
 
-    fn synapse_sum(&self) -> u64 {
+    fn synapse_sum(&self) -> Option<u64> {
         self.sum_of_synapses()
     }
 }

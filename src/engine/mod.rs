@@ -1,6 +1,7 @@
 //! The simulation engine: a network is cut into shards, laid out in final records, and stepped by a crew of threads.
 
 mod calendar;
+mod connectivity;
 mod digest;
 mod fingerprint;
 mod lay_out;
@@ -15,6 +16,7 @@ mod snapshot;
 mod state;
 mod stimulus;
 
+pub use connectivity::{Connectivity, Synapse};
 pub use digest::{Digest, DigestState};
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
 pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};

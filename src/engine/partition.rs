@@ -21,6 +21,10 @@ pub struct Partition {
     /// For each population and block of 32 neurons, the shard and the slot of the block's first neuron in the first
     /// receptor.
     pub blocks: Vec<Vec<BlockPlace>>,
+    /// Receptors of each population.
+    pub(super) receptors: Vec<usize>,
+    /// For each shard, its parts by first slot: (first slot, population, index into the population's parts).
+    order: Vec<Vec<(usize, usize, usize)>>,
 }
 
 /// Consecutive neurons of one population in one shard.
@@ -55,6 +59,15 @@ pub struct BlockPlace {
     pub stride: u32,
 }
 
+/// What a slot of a shard stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub population: usize,
+    /// Index within the population.
+    pub neuron: u32,
+    pub receptor: usize,
+}
+
 impl Partition {
     /// Cuts populations of the given (size, number of receptors) into `shards` shards.
     pub fn new(populations: &[(u32, usize)], shards: usize) -> Self {
@@ -62,7 +75,8 @@ impl Partition {
         let mut parts = Vec::with_capacity(populations.len());
         let mut places = Vec::with_capacity(populations.len());
         let mut dealt = 0usize;
-        for (size, receptors) in populations {
+        let mut order = vec![Vec::new(); shards];
+        for (population, (size, receptors)) in populations.iter().enumerate() {
             let blocks = size.div_ceil(BLOCK) as usize;
             // Whole groups of 128 neurons share their random words: cut there where that costs no balance.
             let unit = if blocks >= 64 * shards { 4 } else { 1 };
@@ -79,6 +93,9 @@ impl Partition {
                 let first = from as u32 * BLOCK;
                 let len = (to as u32 * BLOCK).min(*size) - first;
                 let part = Part { shard: s, first, len, slot: *slots };
+                if *receptors > 0 {
+                    order[s].push((*slots, population, of_population.len()));
+                }
                 *slots += part.padded() * receptors;
                 of_blocks.extend((from..to).map(|b| BlockPlace {
                     shard: s as u32,
@@ -91,7 +108,24 @@ impl Partition {
             parts.push(of_population);
             places.push(of_blocks);
         }
-        Self { shards, parts, slots, blocks: places }
+        let receptors = populations.iter().map(|(_, receptors)| *receptors).collect();
+        Self { shards, parts, slots, blocks: places, receptors, order }
+    }
+
+    /// What a slot of a shard stands for; `None` if it stands for nothing, as those of padding do.
+    pub(super) fn slot(&self, shard: usize, slot: u32) -> Option<Slot> {
+        let order = &self.order[shard];
+        let k = order.partition_point(|(first, ..)| *first <= slot as usize).checked_sub(1)?;
+        let (first, population, part) = order[k];
+        let part = &self.parts[population][part];
+        let (receptor, neuron) = ((slot as usize - first) / part.padded(), (slot as usize - first) % part.padded());
+        let inside = receptor < self.receptors[population] && neuron < part.len as usize;
+        inside.then(|| Slot { population, neuron: part.first + neuron as u32, receptor })
+    }
+
+    /// Whether a shard has more slots than 16 bits can number.
+    pub fn wide(&self) -> bool {
+        self.slots.iter().any(|s| *s > NARROW_SLOTS)
     }
 
     /// How many shards `workers` workers take for a network of `slots` slots with `out_degree` synapses a source:
@@ -115,7 +149,8 @@ mod tests {
             shards in 1usize..9,
         ) {
             let partition = Partition::new(&sizes, shards);
-            for ((size, receptors), (parts, blocks)) in sizes.iter().zip(partition.parts.iter().zip(&partition.blocks)) {
+            let cut = partition.parts.iter().zip(&partition.blocks);
+            for (population, ((size, receptors), (parts, blocks))) in sizes.iter().zip(cut).enumerate() {
                 let mut next = 0;
                 for part in parts {
                     prop_assert_eq!(part.first, next);
@@ -125,6 +160,11 @@ mod tests {
                         let place = blocks[((part.first + i) / BLOCK) as usize];
                         prop_assert_eq!(place.shard as usize, part.shard);
                         prop_assert_eq!(place.slot as usize, part.slot + i as usize);
+                        for receptor in 0..*receptors {
+                            let slot = place.slot + place.stride * receptor as u32;
+                            let expected = Slot { population, neuron: part.first + i, receptor };
+                            prop_assert_eq!(partition.slot(part.shard, slot), Some(expected));
+                        }
                     }
                     next += part.len;
                 }

@@ -1,12 +1,13 @@
 //! [`Simulation`]: a network that runs, and what it tells its observers.
 
+use super::connectivity::{Connectivity, damaged};
 use super::digest::Digest;
-use super::lay_out::{self, LaidOut};
+use super::lay_out;
 use super::machine::{Collected, Machine, MachineFigures};
 use super::recorder::{Layout, PopulationLayout, Recorder, Spike, StateRecording, StateSample};
-use super::shard::PHASES;
+use super::shard::{Fault, PHASES, What};
 use super::snapshot::Counters;
-use crate::compute::Isa;
+use crate::compute::{Crew, Isa};
 use crate::error::{Error, Result};
 use crate::model::{BrainModel, PopulationId, Selection};
 use crate::synapse::{WeightBits, WeightGrid};
@@ -14,6 +15,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Precision of neuron state and arithmetic.
@@ -39,6 +41,37 @@ pub struct SimOptions {
     pub isa: Option<Isa>,
     /// How finely weights are stored. Changes spikes, as a change of the weights would.
     pub weight_bits: WeightBits,
+}
+
+impl SimOptions {
+    pub(super) fn check(&self) -> Result<()> {
+        if !(self.dt.is_finite() && self.dt > 0.0) {
+            return Err(Error::invalid("run.dt", format!("{} ms is not above zero", self.dt)));
+        }
+        Ok(())
+    }
+
+    /// Checks the options and what depends on them in the model; gives the instruction set to run on.
+    fn check_for(&self, model: &BrainModel) -> Result<Isa> {
+        self.check()?;
+        let faults = model.check_step(self.dt);
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        let isa = self.isa.unwrap_or_else(Isa::detect);
+        if !isa.available() {
+            return Err(Error::Unavailable(format!("this machine cannot run instruction set `{isa}`")));
+        }
+        Ok(isa)
+    }
+
+    /// Number of worker threads.
+    pub(super) fn workers(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
 }
 
 impl Default for SimOptions {
@@ -135,6 +168,8 @@ pub struct Simulation {
     pub(super) layout: Layout,
     pub(super) variables: Vec<Vec<String>>,
     pub(super) weights: Vec<StoredWeights>,
+    /// The file the synapses lie in, if they do.
+    pub(super) origin: Option<PathBuf>,
     pub(super) recorders: Vec<Box<dyn Recorder>>,
     pub(super) started: bool,
     pub(super) finished: bool,
@@ -189,22 +224,42 @@ impl Simulation {
     /// the instruction set.
     pub fn new(model: BrainModel, options: SimOptions) -> Result<Self> {
         let start = Instant::now();
-        if !(options.dt.is_finite() && options.dt > 0.0) {
-            return Err(Error::invalid("run.dt", format!("{} ms is not above zero", options.dt)));
-        }
-        let faults = model.check_step(options.dt);
-        if !faults.is_empty() {
-            return Err(Error::Invalid(faults));
-        }
-        let isa = options.isa.unwrap_or_else(Isa::detect);
-        if !isa.available() {
-            return Err(Error::Unavailable(format!("this machine cannot run instruction set `{isa}`")));
-        }
-        let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        };
-        let LaidOut { machine, weights } = lay_out::lay_out(&model, &options, isa, threads)?;
+        let isa = options.check_for(&model)?;
+        let crew = Crew::new(options.workers());
+        let connectivity = Connectivity::draw(&model, &options, &crew)?;
+        Self::assemble(model, connectivity, options, isa, crew, start)
+    }
+
+    /// Lays the neurons of a network out beside synapses that were made before. Where there are fewer shards than
+    /// threads, the synapses are first copied into as many.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if the synapses lie in a file that is damaged.
+    ///
+    /// # Panics
+    /// If the synapses are of another network.
+    pub fn with_connectivity(model: BrainModel, connectivity: Connectivity, options: SimOptions) -> Result<Self> {
+        let start = Instant::now();
+        let isa = options.check_for(&model)?;
+        let crew = Crew::new(options.workers());
+        assert_eq!(connectivity.partition.parts.len(), model.populations().len(), "synapses are of this network");
+        let connectivity =
+            if connectivity.shards() < crew.size() { connectivity.relaid(&model, &crew)? } else { connectivity };
+        Self::assemble(model, connectivity, options, isa, crew, start)
+    }
+
+    fn assemble(
+        model: BrainModel,
+        connectivity: Connectivity,
+        options: SimOptions,
+        isa: Isa,
+        crew: Crew,
+        start: Instant,
+    ) -> Result<Self> {
+        let threads = crew.size();
+        let weights = connectivity.stored_weights(&model);
+        let origin = connectivity.origin.clone();
+        let machine = lay_out::lay_out(&model, connectivity, &options, isa, crew)?;
         let populations = model
             .populations()
             .iter()
@@ -240,6 +295,7 @@ impl Simulation {
             layout,
             variables,
             weights,
+            origin,
             recorders: Vec::new(),
             started: false,
             finished: false,
@@ -435,17 +491,20 @@ impl Simulation {
             let sample = StateSample { recording, step, values };
             recorders.iter_mut().try_for_each(|recorder| recorder.state(&sample))
         })?;
-        if let Some(fault) = self.collected.fault {
-            return Err(Error::NonFinite {
-                population: self.layout.populations[fault.population].name.clone(),
-                neuron: fault.neuron,
-                variable: self.variables[fault.population][fault.variable].clone(),
-                value: fault.value,
-                step: fault.step,
-                time_ms: self.layout.time_of(fault.step),
-            });
+        match self.collected.fault {
+            None => Ok(()),
+            Some(Fault { step, what: What::NonFinite { population, neuron, variable, value } }) => {
+                Err(Error::NonFinite {
+                    population: self.layout.populations[population].name.clone(),
+                    neuron,
+                    variable: self.variables[population][variable].clone(),
+                    value,
+                    step,
+                    time_ms: self.layout.time_of(step),
+                })
+            }
+            Some(Fault { step, what: What::Damaged }) => Err(damaged(&self.origin, &format!("found in step {step}"))),
         }
-        Ok(())
     }
 
     /// Tells the recorders that this was all. Called once, also after an error; dropping the simulation does it too.

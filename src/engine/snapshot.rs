@@ -1,5 +1,6 @@
 //! [`Snapshot`]: all that a run has to know in order to go on, as plain data.
 
+use super::connectivity::damaged;
 use super::digest::{Digest, DigestState};
 use super::fingerprint::fingerprint;
 use super::recorder::Spike;
@@ -136,9 +137,15 @@ impl Simulation {
     /// weight grids, stimuli. Computed when it is first asked for, in about a nanosecond a synapse and core.
     ///
     /// What a neuron model keeps besides its parameters is taken from its `Debug` text.
-    pub fn network(&mut self) -> u64 {
-        let (model, weights, machine) = (&self.model, &self.weights, &self.machine);
-        *self.network.get_or_insert_with(|| fingerprint(model, weights, machine.synapse_sum()))
+    ///
+    /// # Errors
+    /// If the synapses lie in a file that is damaged.
+    pub fn network(&mut self) -> Result<u64> {
+        if let Some(known) = self.network {
+            return Ok(known);
+        }
+        let sum = self.machine.synapse_sum().ok_or_else(|| damaged(&self.origin, "found when all were read"))?;
+        Ok(*self.network.insert(fingerprint(&self.model, &self.weights, sum)))
     }
 
     /// All that is needed to go on later from here with [`restore`](Self::restore). The recorders put what they have
@@ -152,7 +159,7 @@ impl Simulation {
             return Err(Error::Usage(format!("the simulation {why}; no snapshot can be taken")));
         }
         self.start()?;
-        let network = self.network();
+        let network = self.network()?;
         let recorders = self.recorders.iter_mut().map(|r| r.checkpoint()).collect::<Result<_>>()?;
         let precision = self.options.precision;
         let mut populations = Vec::new();
@@ -242,7 +249,7 @@ impl Simulation {
         if snapshot.seed != self.model.seed() {
             return differs("seed", &snapshot.seed, &self.model.seed());
         }
-        let network = self.network();
+        let network = self.network()?;
         if snapshot.network != network {
             let theirs = format!("{:016x}", snapshot.network);
             return refuse(format!(

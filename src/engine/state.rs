@@ -3,7 +3,7 @@
 use super::machine::Shards;
 use super::partition::Part;
 use super::recorder::Spike;
-use super::shard::{Pathway, Shard, Slice};
+use super::shard::{Fault, Pathway, Shard, Slice, What};
 use super::snapshot::StateColumn;
 use crate::compute::simd::Real;
 use std::ops::Range;
@@ -102,15 +102,21 @@ impl<T: Real> Shards<T> {
             list.extend(spikes.iter().filter(|spike| spike.step == last).map(|spike| spike.neuron));
         }
         self.each_shard_mut(|shard| {
+            let mut sound = true;
             for Pathway { store, calendar, delays } in &mut shard.pathways {
                 for spike in spikes.iter().filter(|spike| spike.step < last) {
-                    store.arena.for_each_segment(store.rows[spike.neuron as usize], |class, segment| {
-                        let arrival = spike.step + u64::from(delays[class as usize]);
-                        if arrival >= step {
-                            calendar.push(arrival, segment);
+                    let row = store.rows[spike.neuron as usize];
+                    sound &= store.arena.for_each_segment(row, |class, segment| match delays.get(usize::from(class)) {
+                        Some(delay) if spike.step + u64::from(*delay) >= step => {
+                            calendar.push(spike.step + u64::from(*delay), segment);
                         }
+                        Some(_) => {}
+                        None => sound = false,
                     });
                 }
+            }
+            if !sound {
+                shard.fault = Some(Fault { step, what: What::Damaged });
             }
         });
     }

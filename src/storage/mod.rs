@@ -4,6 +4,7 @@
 //! survives a kill in `docs/decisions/hdf5.md`.
 
 mod cadence;
+mod container;
 mod csv_spikes;
 mod hdf5_stream;
 mod machine;
@@ -20,6 +21,7 @@ mod sonata_spikes;
 mod state_report;
 mod utc;
 
+pub use container::Compression;
 pub use csv_spikes::CsvSpikes;
 pub use machine::Machine;
 pub use named::Named;
