@@ -8,7 +8,7 @@ use std::time::Duration;
 use tessera::engine::{Layout, PopulationLayout, Recorder, Spike, StateRecording, StateSample};
 use tessera::model::Selection;
 use tessera::rng::{Key, Purpose, philox};
-use tessera::storage::SonataSpikes;
+use tessera::storage::{CsvSpikes, NpySpikes, RateTable, SonataSpikes, StateReport};
 
 fn layout() -> Layout {
     let population = |name: &str, first, size| PopulationLayout { name: name.into(), first, size };
@@ -70,16 +70,23 @@ fn tell(recorder: &mut dyn Recorder, layout: &Layout, from: u64, to: u64, rate: 
 }
 
 /// The recorders under test.
-const KINDS: [&str; 1] = ["sonata"];
+const KINDS: [&str; 5] = ["sonata", "csv", "npy", "rates", "states"];
 
 fn recorder(kind: &str, folder: &Path, resuming: bool, batch: usize) -> Box<dyn Recorder> {
     let hour = Duration::from_secs(3_600);
     let some = Some(vec!["exc".to_owned(), "inh".to_owned()]);
-    match kind {
-        "sonata" if resuming => {
-            Box::new(SonataSpikes::resuming(folder.join("spikes.h5"), some).with_cadence(batch, hour))
-        }
-        "sonata" => Box::new(SonataSpikes::create(folder.join("spikes.h5"), some).unwrap().with_cadence(batch, hour)),
+    let file = |name: &str| folder.join(name);
+    match (kind, resuming) {
+        ("sonata", false) => Box::new(SonataSpikes::create(file("spikes.h5"), some).unwrap().with_cadence(batch, hour)),
+        ("sonata", true) => Box::new(SonataSpikes::resuming(file("spikes.h5"), some).with_cadence(batch, hour)),
+        ("csv", false) => Box::new(CsvSpikes::create(file("spikes.csv"), None).unwrap().with_cadence(batch, hour)),
+        ("csv", true) => Box::new(CsvSpikes::resuming(file("spikes.csv"), None).with_cadence(batch, hour)),
+        ("npy", false) => Box::new(NpySpikes::create(folder, None).unwrap().with_cadence(batch, hour)),
+        ("npy", true) => Box::new(NpySpikes::resuming(folder, None).with_cadence(batch, hour)),
+        ("rates", false) => Box::new(RateTable::create(file("rates.csv"), 1.3, some).unwrap()),
+        ("rates", true) => Box::new(RateTable::resuming(file("rates.csv"), 1.3, some).unwrap()),
+        ("states", false) => Box::new(StateReport::create(folder).unwrap().with_cadence(batch, hour)),
+        ("states", true) => Box::new(StateReport::resuming(folder).with_cadence(batch, hour)),
         _ => unreachable!(),
     }
 }
@@ -190,6 +197,137 @@ fn long_recordings_go_on_exactly() {
     ];
     for kind in KINDS {
         assert_same(kind, &interrupted(kind, steps, rate, &sessions), &uninterrupted(kind, steps, rate));
+    }
+}
+
+/// Records 600 steps, keeps the place at step 300, and drops or kills the recorder.
+fn half(kind: &str, folder: &Path, end: End) -> serde_json::Value {
+    let layout = layout();
+    let mut recorder = recorder(kind, folder, false, usize::MAX);
+    recorder.start(&layout).unwrap();
+    stretches(&mut *recorder, &layout, 0, 300, 50, 100);
+    let place = recorder.checkpoint().unwrap();
+    stretches(&mut *recorder, &layout, 300, 600, 50, 100);
+    match end {
+        End::Kill => std::mem::forget(recorder),
+        End::Finish => recorder.finish().unwrap(),
+        End::Drop => drop(recorder),
+    }
+    place
+}
+
+#[test]
+fn nothing_changes_before_the_run_goes_on() {
+    let layout = layout();
+    for kind in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let place = half(kind, folder.path(), End::Finish);
+        let before = files(folder.path());
+        let mut dropped = recorder(kind, folder.path(), true, 100);
+        dropped.resume(&layout, &place).unwrap();
+        drop(dropped);
+        assert_same(kind, &files(folder.path()), &before);
+        // A kill leaves a file beside, which the next attempt replaces.
+        let mut killed = recorder(kind, folder.path(), true, 100);
+        killed.resume(&layout, &place).unwrap();
+        std::mem::forget(killed);
+        let mut kept = files(folder.path());
+        kept.retain(|name, _| !name.ends_with(".part"));
+        assert_same(kind, &kept, &before);
+        let mut again = recorder(kind, folder.path(), true, 100);
+        again.resume(&layout, &place).unwrap();
+        stretches(&mut *again, &layout, 300, 600, 7, 100);
+        again.finish().unwrap();
+        assert_same(kind, &files(folder.path()), &before);
+    }
+}
+
+#[test]
+fn a_run_that_ends_at_its_checkpoint_is_completed() {
+    let layout = layout();
+    for kind in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let place = half(kind, folder.path(), End::Kill);
+        let mut recorder = recorder(kind, folder.path(), true, 100);
+        recorder.resume(&layout, &place).unwrap();
+        recorder.finish().unwrap();
+        assert_same(kind, &files(folder.path()), &uninterrupted(kind, 300, 100));
+    }
+}
+
+#[test]
+fn files_of_other_runs_are_refused() {
+    let layout = layout();
+    let refused = |kind: &str, folder: &Path, layout: &Layout, place: &serde_json::Value| -> String {
+        let before = files(folder);
+        let mut recorder = recorder(kind, folder, true, 100);
+        let error = recorder.resume(layout, place).expect_err(kind);
+        drop(recorder);
+        assert_same(kind, &files(folder), &before);
+        error.to_string()
+    };
+    for kind in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let place = half(kind, folder.path(), End::Finish);
+        // A run that got less far.
+        let short = tempfile::tempdir().unwrap();
+        half(kind, short.path(), End::Finish);
+        for (name, bytes) in files(short.path()) {
+            let whole = uninterrupted(kind, 100, 20);
+            let bytes = if name.ends_with(".h5") { &whole[&name] } else { &bytes[..bytes.len() / 4] };
+            std::fs::write(short.path().join(name), bytes).unwrap();
+        }
+        let error = refused(kind, short.path(), &layout, &place);
+        assert!(error.contains("the checkpoint needs the first"), "{kind}: {error}");
+        // No file, a file that is something else, a place of nothing.
+        let empty = tempfile::tempdir().unwrap();
+        let error = refused(kind, empty.path(), &layout, &place);
+        assert!(error.contains("No such file"), "{kind}: {error}");
+        for name in files(folder.path()).keys() {
+            std::fs::write(empty.path().join(name), vec![b'x'; 1 << 20]).unwrap();
+        }
+        refused(kind, empty.path(), &layout, &place);
+        let error = refused(kind, folder.path(), &layout, &serde_json::Value::Null);
+        assert!(error.contains("the checkpoint does not say"), "{kind}: {error}");
+        // Another network.
+        let mut other = layout.clone();
+        other.populations[0].name = "else".into();
+        other.populations[2].name = "inhibitory".into();
+        other.states[1].variables[0] = "v".into();
+        let error = match kind {
+            "sonata" => {
+                SonataSpikes::resuming(folder.path().join("spikes.h5"), None).resume(&other, &place).unwrap_err()
+            }
+            "rates" => RateTable::resuming(folder.path().join("rates.csv"), 1.3, None)
+                .unwrap()
+                .resume(&other, &place)
+                .unwrap_err(),
+            _ => recorder(kind, folder.path(), true, 1).resume(&other, &place).unwrap_err(),
+        };
+        let error = error.to_string();
+        assert!(error.contains("by the checkpoint; the run records"), "{kind}: {error}");
+    }
+}
+
+#[test]
+fn places_out_of_range_are_errors() {
+    // What a damaged or edited checkpoint may say.
+    let layout = layout();
+    for kind in KINDS {
+        let folder = tempfile::tempdir().unwrap();
+        let text = half(kind, folder.path(), End::Finish).to_string();
+        let mut at = 0;
+        while let Some(begin) = text[at..].find(|c: char| c.is_ascii_digit()).map(|i| at + i) {
+            let end = begin + text[begin..].find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len() - begin);
+            for number in ["0", "1", "4611686018427387904", "18446744073709551615", "99999999999999999999", "-1"] {
+                let edited: serde_json::Value =
+                    serde_json::from_str(&format!("{}{number}{}", &text[..begin], &text[end..])).unwrap();
+                // Some of these are places too; what counts is that each call returns.
+                let mut recorder = recorder(kind, folder.path(), true, 100);
+                let _ = recorder.resume(&layout, &edited);
+            }
+            at = end;
+        }
     }
 }
 

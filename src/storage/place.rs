@@ -34,16 +34,22 @@ pub(super) fn from_json<T: DeserializeOwned>(recorder: &str, path: &Path, place:
     }
 }
 
+/// Refuses a checkpoint of other populations than those the run records, or in another order.
+pub(super) fn check_populations<S: AsRef<str>>(path: &Path, chosen: &Chosen, then: &[S]) -> Result<()> {
+    let now = || chosen.slots().iter().map(|s| s.name.as_str());
+    if then.iter().map(AsRef::as_ref).eq(now()) {
+        return Ok(());
+    }
+    let then = then.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+    let now = now().collect::<Vec<_>>().join(", ");
+    Err(Error::format(path, format!("it has the populations {then} by the checkpoint; the run records {now}")))
+}
+
 /// Numbers of the kept populations, if the checkpoint has them for the same populations in the same order.
 pub(super) fn of_populations(path: &Path, chosen: &Chosen, numbers: &Named<u64>) -> Result<Vec<u64>> {
-    let kept = || chosen.slots().iter().map(|s| s.name.as_str());
-    if numbers.0.iter().map(|(name, _)| name.as_str()).eq(kept()) {
-        return Ok(numbers.0.iter().map(|(_, n)| *n).collect());
-    }
-    let then = numbers.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-    let now = kept().collect::<Vec<_>>().join(", ");
-    let message = format!("it has the populations {then} by the checkpoint; the run records {now}");
-    Err(Error::format(path, message))
+    let (names, numbers): (Vec<&str>, Vec<u64>) = numbers.0.iter().map(|(name, n)| (name.as_str(), *n)).unzip();
+    check_populations(path, chosen, &names)?;
+    Ok(numbers)
 }
 
 #[cfg(test)]
