@@ -3,6 +3,7 @@
 //! The layout of an output folder is described in `docs/results.md`, the choice of the HDF5 library and how a file
 //! survives a kill in `docs/decisions/hdf5.md`.
 
+mod aside;
 mod cadence;
 mod container;
 mod csv_spikes;
@@ -12,12 +13,15 @@ mod model_file;
 mod named;
 mod npy_spikes;
 mod output_dir;
+mod place;
 mod population_filter;
 mod rate_table;
 mod read_report;
 mod read_spikes;
+mod record_file;
 mod repair;
 mod run_record;
+mod sonata_file;
 mod sonata_spikes;
 mod state_report;
 mod utc;
