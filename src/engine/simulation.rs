@@ -170,6 +170,8 @@ pub struct Simulation {
     pub(super) weights: Vec<StoredWeights>,
     /// The file the synapses lie in, if they do.
     pub(super) origin: Option<PathBuf>,
+    /// The sum of synapses, where it was known before.
+    pub(super) synapse_sum: Option<u64>,
     pub(super) recorders: Vec<Box<dyn Recorder>>,
     pub(super) started: bool,
     pub(super) finished: bool,
@@ -258,7 +260,7 @@ impl Simulation {
     ) -> Result<Self> {
         let threads = crew.size();
         let weights = connectivity.stored_weights(&model);
-        let origin = connectivity.origin.clone();
+        let (origin, synapse_sum) = (connectivity.origin.clone(), connectivity.synapse_sum);
         let machine = lay_out::lay_out(&model, connectivity, &options, isa, crew)?;
         let populations = model
             .populations()
@@ -296,6 +298,7 @@ impl Simulation {
             variables,
             weights,
             origin,
+            synapse_sum,
             recorders: Vec::new(),
             started: false,
             finished: false,

@@ -6,7 +6,7 @@ use super::description::{
 };
 use super::{FORMAT, MappedModel, VERSION, of_store};
 use crate::compute::records::Arena;
-use crate::engine::{Connectivity, SimOptions, words_of};
+use crate::engine::{Connectivity, ConnectivityShape, SimOptions, words_of};
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
 use crate::storage::container::{Compression, Container, ContainerWriter};
@@ -59,7 +59,8 @@ impl MappedModel {
         for stimulus in &model.spec().stimuli {
             stimuli.push(StoredStimulus::write(&mut writer, model, stimulus)?);
         }
-        write_synapses(&mut writer, model, connectivity)?;
+        let shape = connectivity.shape(model)?;
+        write_synapses(&mut writer, model, connectivity, &shape)?;
         let spec = model.spec();
         let name = |id: usize| model.populations()[id].name().to_owned();
         let description = Description {
@@ -83,7 +84,7 @@ impl MappedModel {
                 .map(|p| StoredProjection { name: p.name.clone(), source: name(p.source.0), target: name(p.target.0) })
                 .collect(),
             stimuli,
-            connectivity: connectivity.shape(),
+            connectivity: shape,
             config: settings.config.clone(),
             config_file: settings.config_file.clone(),
         };
@@ -100,10 +101,15 @@ fn refuse_existing(path: &Path, overwrite: bool) -> Result<()> {
     Ok(())
 }
 
-fn write_synapses(writer: &mut ContainerWriter, model: &BrainModel, connectivity: &Connectivity) -> Result<()> {
+fn write_synapses(
+    writer: &mut ContainerWriter,
+    model: &BrainModel,
+    connectivity: &Connectivity,
+    shape: &ConnectivityShape,
+) -> Result<()> {
     writer.group("synapses")?;
     let neurons = model.neurons();
-    for (shard, stores) in connectivity.shape().stores.iter().enumerate() {
+    for (shard, stores) in shape.stores.iter().enumerate() {
         writer.group(&format!("synapses/shard_{shard}"))?;
         let (of_slot, receptor) = connectivity.slots(shard, |p| model.populations()[p].first());
         let slots = of_slot.len() as u64;
