@@ -28,6 +28,21 @@ pub enum Precision {
     F64,
 }
 
+impl Precision {
+    /// The name configuration files use: `f32` or `f64`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::F32, Self::F64].into_iter().find(|precision| precision.name() == name)
+    }
+}
+
 /// How a network is run. None of these but `dt` and `precision` changes a spike.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimOptions {

@@ -1,8 +1,7 @@
 //! Writing model files, and copying them from one form of storage to another.
 
 use super::description::{
-    Description, StoredLattice, StoredPopulation, StoredProjection, StoredStimulus, bits_name, precision_name,
-    refuse_unfit,
+    Description, StoredLattice, StoredPopulation, StoredProjection, StoredStimulus, refuse_unfit,
 };
 use super::{FORMAT, MappedModel, VERSION, of_store};
 use crate::compute::records::Arena;
@@ -31,6 +30,14 @@ pub struct ModelSettings {
 }
 
 impl MappedModel {
+    /// The error for a file that exists and may not be replaced, before any work for it is done.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn refuse(path: &Path, overwrite: bool) -> Result<()> {
+        refuse_existing(path, overwrite)
+    }
+
     /// Writes a constructed network to a file; gives its length in bytes. The file has its name only once it is
     /// complete and on disk.
     ///
@@ -67,8 +74,8 @@ impl MappedModel {
             tessera: env!("CARGO_PKG_VERSION").to_owned(),
             seed: model.seed(),
             dt_ms: settings.options.dt,
-            precision: precision_name(settings.options.precision).to_owned(),
-            weight_bits: bits_name(settings.options.weight_bits).to_owned(),
+            precision: settings.options.precision.name().to_owned(),
+            weight_bits: settings.options.weight_bits.name().to_owned(),
             neurons: u64::from(model.neurons()),
             synapses: connectivity.synapses(),
             lattice: spec.lattice.as_ref().map(|l| StoredLattice {
