@@ -4,7 +4,7 @@ use super::population::{Ids, Population};
 use super::reader::{Context, unknown};
 use super::run::{OutputSpec, RunOptions};
 use super::tree::Table;
-use super::{Check, RecordKind, RecordSpec, RunSpec, record, run, tree, without_nulls};
+use super::{Check, Estimate, RecordKind, RecordSpec, RunSpec, record, run, tree, without_nulls};
 use crate::error::{Error, Fault, Result};
 use crate::model::{self, BrainModel, Selection};
 use crate::storage::MappedModel;
@@ -26,14 +26,6 @@ impl RunSpec {
     /// If the file is damaged, or [`Error::Invalid`] with every fault in the overrides.
     pub fn for_model(mapped: &MappedModel, overrides: &[String]) -> Result<Self> {
         read(mapped, mapped.config(), overrides).and_then(|check| check.spec.ok_or(Error::Invalid(check.faults)))
-    }
-
-    /// As [`for_model`](Self::for_model), with the warnings.
-    ///
-    /// # Errors
-    /// If the file is damaged.
-    pub fn check_model(mapped: &MappedModel, overrides: &[String]) -> Result<Check> {
-        read(mapped, mapped.config(), overrides)
     }
 
     /// The tables of a configuration that say how the network is run, what is recorded and where results go: what a
@@ -105,6 +97,18 @@ impl RunSpec {
         }
         tables
     }
+}
+
+/// Reads what a model file says of its run, and reports everything there is to say about it.
+pub(super) fn check(path: &Path, overrides: &[String]) -> Check {
+    let checked = MappedModel::open(path).and_then(|mapped| read(&mapped, mapped.config(), overrides));
+    checked.unwrap_or_else(|error| {
+        let faults = match error {
+            Error::Invalid(faults) => faults,
+            other => vec![Fault::new("", other.to_string())],
+        };
+        Check { spec: None, faults, warnings: Vec::new(), estimate: None }
+    })
 }
 
 /// Reads a resolved configuration that names a model file.
@@ -184,10 +188,11 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
         }),
         _ => None,
     };
+    let estimate = spec.as_ref().map(|spec| Estimate::of_model(&spec.network, &spec.run, mapped.synapses()));
     let (faults, warnings) = ctx.into_findings();
     // Lines are those of no file the user has.
     let told = |faults: Vec<Fault>| faults.into_iter().map(|f| Fault { line: None, ..f }).collect();
-    Ok(Check { spec, faults: told(faults), warnings: told(warnings), estimate: None })
+    Ok(Check { spec, faults: told(faults), warnings: told(warnings), estimate })
 }
 
 fn populations(model: &BrainModel, ids: &[Option<Arc<[u64]>>]) -> Vec<Population> {

@@ -83,12 +83,16 @@ impl RunSpec {
         Self::load(path, &[])
     }
 
-    /// Reads a file with overrides such as `run.duration="2 s"` laid over it.
+    /// Reads a file with overrides such as `run.duration="2 s"` laid over it. A model file stands for the configuration
+    /// it was built from.
     ///
     /// # Errors
     /// As for [`RunSpec::from_file`]; a fault in an override is located at `--set`.
     pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Self> {
         let path = path.as_ref();
+        if MappedModel::recognises(path) {
+            return Self::for_model(&MappedModel::open(path)?, overrides);
+        }
         let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
         let check = read(path, &text, overrides, false);
         check.spec.ok_or(Error::Invalid(check.faults))
@@ -97,6 +101,9 @@ impl RunSpec {
     /// Reads a file and reports everything there is to say about it, without stopping at faults.
     pub fn check(path: impl AsRef<Path>, overrides: &[String]) -> Check {
         let path = path.as_ref();
+        if MappedModel::recognises(path) {
+            return from_model::check(path, overrides);
+        }
         match std::fs::read_to_string(path) {
             Ok(text) => read(path, &text, overrides, true),
             Err(error) => {

@@ -32,6 +32,11 @@ impl std::fmt::Debug for MappedModel {
 }
 
 impl MappedModel {
+    /// Whether a file begins as HDF5 files do and says that it is a model file, damaged or not.
+    pub fn recognises(path: impl AsRef<Path>) -> bool {
+        Container::kind(path.as_ref()).is_some_and(|kind| kind == FORMAT)
+    }
+
     /// Opens a model file and reads its description; arrays are read when they are asked for.
     ///
     /// # Errors
