@@ -10,7 +10,6 @@ mod distribution;
 mod estimate;
 mod from_model;
 mod keys;
-mod memory;
 mod neurons;
 mod population;
 mod projection;
@@ -24,8 +23,8 @@ mod space;
 mod stimulus;
 mod tree;
 
+pub use crate::metrics::available_memory;
 pub use estimate::Estimate;
-pub use memory::available_memory;
 pub use record::{RecordKind, RecordSpec};
 pub use reference::reference;
 pub use run::{OutputSpec, RunOptions, SpikesFormat};
