@@ -69,7 +69,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PopulationSpikes>> {
 }
 
 /// Population of either file of an NPY pair.
-fn population_of_npy(file: &str) -> Option<&str> {
+pub(super) fn population_of_npy(file: &str) -> Option<&str> {
     let rest = file.strip_prefix("spikes_")?;
     rest.strip_suffix("_times.npy").or_else(|| rest.strip_suffix("_ids.npy"))
 }
@@ -126,7 +126,7 @@ fn ordered(path: &Path, spikes: PopulationSpikes) -> Result<PopulationSpikes> {
     if times_ms.len() != ids.len() {
         let (times, ids) = (times_ms.len(), ids.len());
         let message = format!(
-            "population `{name}` has {times} times and {ids} ids; a run that was killed leaves such a file, which `storage::repair` mends"
+            "population `{name}` has {times} times and {ids} ids; a run that was killed leaves such files, which `tessera repair` mends"
         );
         return Err(Error::format(path, message));
     }
