@@ -5,9 +5,11 @@
 
 mod aside;
 mod cadence;
+mod container;
 mod csv_spikes;
 mod hdf5_stream;
 mod machine;
+mod model_file;
 mod named;
 mod npy_spikes;
 mod output_dir;
@@ -25,8 +27,10 @@ mod sonata_spikes;
 mod state_report;
 mod utc;
 
+pub use container::Compression;
 pub use csv_spikes::CsvSpikes;
 pub use machine::Machine;
+pub use model_file::{MappedModel, ModelSettings, NeuronData, NeuronQuery, convert_model};
 pub use named::Named;
 pub use npy_spikes::NpySpikes;
 pub use output_dir::OutputDir;
