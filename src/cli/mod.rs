@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod check;
+mod convert;
 mod info;
 mod interrupt;
 mod model;
@@ -62,6 +63,8 @@ enum Verb {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Write the same content in another format.
+    Convert(convert::ConvertArgs),
     /// Make result files readable that a killed run or a full disk left unfinished.
     Repair {
         /// A file, or a results folder.
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Info(args) => info::info(&args),
         Verb::Plot(args) => plot::plot(&args),
         Verb::Bench { what } => bench::bench(&what),
+        Verb::Convert(args) => convert::convert(&args),
         Verb::Repair { path } => info::repair(&path),
     };
     match outcome {
