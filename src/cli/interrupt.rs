@@ -1,4 +1,4 @@
-//! Ctrl-C: the first ends the run cleanly at the next occasion, the second ends the process at once.
+//! Signals. Ctrl-C: the first ends the run cleanly at the next occasion, the second ends the process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,5 +26,16 @@ impl Interrupt {
     /// Whether an end was asked for.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Lets a write beyond the file size limit (`ulimit -f`) fail like one on a full disk; it would kill the process.
+pub(super) fn see_file_size_limit() {
+    #[cfg(unix)]
+    {
+        let seen = Arc::new(AtomicBool::new(false));
+        if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen) {
+            eprintln!("warning: cannot listen for signal SIGXFSZ: {error}; a file size limit will kill the process");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod check;
+mod convert;
 mod info;
 mod interrupt;
 mod model;
@@ -62,7 +63,9 @@ enum Verb {
         #[command(subcommand)]
         what: bench::Bench,
     },
-    /// Make spike and state files readable that a killed run left behind.
+    /// Write the same content in another format.
+    Convert(convert::ConvertArgs),
+    /// Make result files readable that a killed run or a full disk left unfinished.
     Repair {
         /// A file, or a results folder.
         path: PathBuf,
@@ -81,6 +84,7 @@ struct Source {
 
 /// Parses the arguments, does what they ask, and returns the exit code of the process.
 pub fn main() -> ExitCode {
+    interrupt::see_file_size_limit();
     let outcome = match Cli::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Build(args) => build::build(&args),
@@ -89,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Info(args) => info::info(&args),
         Verb::Plot(args) => plot::plot(&args),
         Verb::Bench { what } => bench::bench(&what),
+        Verb::Convert(args) => convert::convert(&args),
         Verb::Repair { path } => info::repair(&path),
     };
     match outcome {
@@ -100,19 +105,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints an error for people.
+/// Prints an error for people. A standard error stream that cannot be written (it may be on the full disk that the error
+/// tells of) must not end the process before it has done what is left to do.
 fn report(error: &Error) {
-    match error {
+    use std::io::Write as _;
+    let mut stream = std::io::stderr();
+    let _ = match error {
         Error::Invalid(faults) => {
-            for fault in faults {
-                eprintln!("error: {fault}");
-            }
-            if faults.len() > 1 {
-                eprintln!("{} faults; nothing was run.", faults.len());
-            }
+            let lines: String = faults.iter().map(|fault| format!("error: {fault}\n")).collect();
+            let sum =
+                if faults.len() > 1 { format!("{} faults; nothing was run.\n", faults.len()) } else { String::new() };
+            write!(stream, "{lines}{sum}")
         }
-        other => eprintln!("error: {other}"),
-    }
+        other => writeln!(stream, "error: {other}"),
+    };
 }
 
 /// A number of threads from the command line.

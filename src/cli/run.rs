@@ -101,6 +101,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         (Err(error), _) | (_, Err(error)) => Err(error),
     };
     let summary = summary(&sim);
+    let listed = folder.results();
     let run = RunRecord {
         tessera: env!("CARGO_PKG_VERSION").to_owned(),
         status: match &outcome {
@@ -116,9 +117,14 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         populations: sim.layout().populations.iter().map(|p| (p.name.clone(), p.size)).collect(),
         weights: stored_weights(&sim),
         summary: Some(summary.clone()),
-        files: folder.results()?,
+        files: listed.as_ref().map_or(Vec::new(), Clone::clone),
     };
-    run.write(&folder)?;
+    let told = run.write(&folder).and(listed.map(drop));
+    // First what stopped the run: on a full disk its record finds no room either.
+    if let Err(error) = &outcome {
+        super::report(error);
+    }
+    told?;
     let pictures = if spec.output.pictures { plot::draw(&folder.path(""))? } else { Vec::new() };
     if args.json {
         let text = serde_json::to_string(&summary).map_err(|e| Error::Usage(e.to_string()))?;
@@ -139,10 +145,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
             eprintln!("interrupted at {}; the results up to there are complete", biological(sim.time()));
             Ok(INTERRUPTED)
         }
-        Err(error) => {
-            super::report(&error);
-            Ok(FAILED)
-        }
+        Err(_) => Ok(FAILED),
     }
 }
 
