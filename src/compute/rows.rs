@@ -20,20 +20,32 @@ pub struct Rows {
     pub(super) overflowed: bool,
     /// Additions that went to the side row since the start.
     pub(super) overflows: u64,
+    /// Records that named a slot that does not exist, which only those from a damaged file do.
+    pub(super) stray: u64,
 }
 
 impl Rows {
     /// Rows of `slots` accumulators (a multiple of 32), with the widths that are needed.
     pub fn new(slots: usize, narrow: bool, wide: bool) -> Self {
+        Self::with_room(slots, narrow, wide, slots)
+    }
+
+    /// Rows in which every slot exists that a 16-bit number can name, for records that were not checked.
+    pub fn guarded(slots: usize, narrow: bool, wide: bool) -> Self {
+        Self::with_room(slots, narrow, wide, slots.max(1 << 16))
+    }
+
+    fn with_room(slots: usize, narrow: bool, wide: bool, room: usize) -> Self {
         assert!(slots.is_multiple_of(32), "slots come in blocks of 32");
         Self {
             slots,
-            narrow: HugeVec::zeroed(if narrow { slots } else { 0 }),
+            narrow: HugeVec::zeroed(if narrow { room } else { 0 }),
             wide: HugeVec::zeroed(if wide { slots } else { 0 }),
-            side: HugeVec::zeroed(slots),
-            flags: HugeVec::zeroed(slots / 32),
+            side: HugeVec::zeroed(room),
+            flags: HugeVec::zeroed(room / 32),
             overflowed: false,
             overflows: 0,
+            stray: 0,
         }
     }
 
@@ -45,6 +57,11 @@ impl Rows {
     /// Additions that did not fit their row and took the exact detour, since the start.
     pub fn overflows(&self) -> u64 {
         self.overflows
+    }
+
+    /// Records that named a slot that does not exist, since the start.
+    pub fn stray(&self) -> u64 {
+        self.stray
     }
 
     /// Bytes of the rows that are in use.

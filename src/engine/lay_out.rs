@@ -1,32 +1,34 @@
-//! Laying a network out for a crew: shards, their synapses in final records, their neurons' columns.
+//! Laying a network out for a crew: the neurons' columns beside the synapses of their shards.
 
+use super::calendar::Calendar;
+use super::connectivity::Connectivity;
 use super::machine::{Machine, Shards};
-use super::partition::{NARROW_SLOTS, Part, Partition};
-use super::pathways::{self, Receiver};
+use super::partition::Part;
 use super::recorder::{Layout, StateRecording};
 use super::routing::Routing;
-use super::shard::{MAX_RECEPTORS, MAX_VARIABLES, PHASES, Probe, ReceptorInput, RowKind, Scratch, Shard, Slice};
-use super::simulation::{Precision, SimOptions, StoredWeights};
+use super::shard::{
+    MAX_RECEPTORS, MAX_VARIABLES, PHASES, Pathway, Probe, ReceptorInput, RowKind, Scratch, Shard, Slice,
+};
+use super::simulation::{Precision, SimOptions};
 use super::stimulus::{Route, Stimulus};
 use crate::compute::simd::Real;
 use crate::compute::{Crew, HugeVec, Isa, Rows};
 use crate::error::{Error, Result};
-use crate::model::wiring::{self, Wiring};
 use crate::model::{BrainModel, Population, PopulationId, ReceptorChoice, Selection, StimulusKind};
 use crate::neuron::{NeuronModel, ParamColumn, ParamTable, Prepare, Stepper};
-use crate::synapse::{WeightGrid, WeightRange};
+use crate::synapse::WeightGrid;
 
-/// A network ready to step, and how its weights are stored.
-pub(super) struct LaidOut {
-    pub machine: Box<dyn Machine>,
-    pub weights: Vec<StoredWeights>,
-}
-
-/// Lays `model` out for `threads` workers.
-pub(super) fn lay_out(model: &BrainModel, options: &SimOptions, isa: Isa, threads: usize) -> Result<LaidOut> {
+/// Lays the neurons of `model` out beside their synapses.
+pub(super) fn lay_out(
+    model: &BrainModel,
+    connectivity: Connectivity,
+    options: &SimOptions,
+    isa: Isa,
+    crew: Crew,
+) -> Result<Box<dyn Machine>> {
     match options.precision {
-        Precision::F32 => lay_out_for::<f32>(model, options, isa, threads),
-        Precision::F64 => lay_out_for::<f64>(model, options, isa, threads),
+        Precision::F32 => lay_out_for::<f32>(model, connectivity, options, isa, crew),
+        Precision::F64 => lay_out_for::<f64>(model, connectivity, options, isa, crew),
     }
 }
 
@@ -49,11 +51,11 @@ impl StatePrecision for f64 {
 
 fn lay_out_for<T: StatePrecision>(
     model: &BrainModel,
+    connectivity: Connectivity,
     options: &SimOptions,
     isa: Isa,
-    threads: usize,
-) -> Result<LaidOut> {
-    let crew = Crew::new(threads);
+    crew: Crew,
+) -> Result<Box<dyn Machine>> {
     let populations = model.populations();
     for p in populations {
         let (variables, receptors) = (p.model().variables().len(), p.receptors().len());
@@ -68,47 +70,14 @@ fn lay_out_for<T: StatePrecision>(
             ));
         }
     }
-    let mut wirings: Vec<Box<dyn Wiring>> = Vec::new();
-    let mut routings = Vec::new();
-    // What each receptor of each population receives.
-    let mut ranges: Vec<Vec<Vec<WeightRange>>> =
-        populations.iter().map(|p| vec![Vec::new(); p.receptors().len()]).collect();
-    for (index, projection) in model.spec().projections.iter().enumerate() {
-        let wiring = wiring::prepare(model, index, options.dt, &crew)?;
-        let target = projection.target.0;
-        let routing = Routing::new(populations[target].receptors(), model.projection_receptor(index));
-        let weights = wiring.weights();
-        let range = WeightRange { min: weights.min, max: weights.max, rms: weights.rms };
-        for (receptor, range) in routing.ranges(range) {
-            ranges[target][receptor].push(range);
-        }
-        wirings.push(wiring);
-        routings.push(routing);
-    }
-    let grids: Vec<Vec<Option<WeightGrid>>> = ranges
-        .iter()
-        .map(|of| {
-            let grid = |r: &Vec<WeightRange>| (!r.is_empty()).then(|| WeightGrid::choose(r, options.weight_bits));
-            of.iter().map(grid).collect()
-        })
-        .collect();
-
-    let sizes: Vec<(u32, usize)> = populations.iter().map(|p| (p.size(), p.receptors().len())).collect();
-    let slots: usize = sizes.iter().map(|(n, r)| n.next_multiple_of(32) as usize * r).sum();
-    let expected: f64 = wirings.iter().map(|w| w.expected()).sum();
-    let neurons: u32 = populations.iter().map(|p| p.size()).sum();
-    let shards = Partition::shards_for(threads, slots, expected / f64::from(neurons.max(1)));
-    let partition = Partition::new(&sizes, shards);
-    let wide_slots = partition.slots.iter().any(|s| *s > NARROW_SLOTS);
-
-    let receivers: Vec<Receiver> = grids.iter().map(|grids| Receiver { grids: grids.clone() }).collect();
-    let pathways = pathways::build(model, &wirings, &routings, &receivers, &partition, wide_slots, &crew)?;
-    drop(wirings);
-
-    let mut built = Vec::with_capacity(shards);
-    for (index, pathways) in pathways.into_iter().enumerate() {
-        let narrow = pathways.iter().any(|p| p.store.arena.format().narrow());
-        let wide = pathways.iter().any(|p| !p.store.arena.format().narrow());
+    let Connectivity { partition, grids, delays, stores, origin: _ } = connectivity;
+    let (wide_slots, longest) = (partition.wide(), delays.last().copied().unwrap_or(1));
+    let mut built = Vec::with_capacity(partition.shards);
+    for (index, stores) in stores.into_iter().enumerate() {
+        let narrow = stores.iter().any(|s| s.arena.format().narrow());
+        let wide = stores.iter().any(|s| !s.arena.format().narrow());
+        let rows = if stores.iter().any(|s| s.arena.is_lent()) { Rows::guarded } else { Rows::new };
+        let pathway = |store| Pathway { store, calendar: Calendar::new(longest), delays: delays.clone() };
         let mut slices = Vec::new();
         for (number, population) in populations.iter().enumerate() {
             for part in partition.parts[number].iter().filter(|part| part.shard == index) {
@@ -117,8 +86,8 @@ fn lay_out_for<T: StatePrecision>(
         }
         built.push(Shard {
             slices,
-            pathways,
-            rows: Rows::new(partition.slots[index].max(32), narrow, wide),
+            pathways: stores.into_iter().map(pathway).collect(),
+            rows: rows(partition.slots[index].max(32), narrow, wide),
             probes: Vec::new(),
             samples: Vec::new(),
             log: Vec::new(),
@@ -128,25 +97,7 @@ fn lay_out_for<T: StatePrecision>(
             scratch: Scratch::default(),
         });
     }
-    let weights = stored_weights(populations, &grids);
-    Ok(LaidOut { machine: Box::new(Shards::new(isa, crew, built)), weights })
-}
-
-fn stored_weights(populations: &[Population], grids: &[Vec<Option<WeightGrid>>]) -> Vec<StoredWeights> {
-    let mut stored = Vec::new();
-    for (population, grids) in populations.iter().zip(grids) {
-        for (receptor, grid) in population.receptors().iter().zip(grids) {
-            if let Some(grid) = grid {
-                stored.push(StoredWeights {
-                    population: population.name().to_owned(),
-                    receptor: receptor.name.to_owned(),
-                    unit: receptor.unit.to_owned(),
-                    grid: *grid,
-                });
-            }
-        }
-    }
-    stored
+    Ok(Box::new(Shards::new(isa, crew, built)))
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -214,7 +165,8 @@ fn slice<T: StatePrecision>(
                 }
                 _ => None,
             };
-            let made = Stimulus::new(spec, target, population.name(), part, route, options.dt, model.seed());
+            let origin = (index, place);
+            let made = Stimulus::new(origin, spec, target, population.name(), part, route, options.dt, model.seed());
             if let Some(stimulus) = made {
                 if let Some(receptor) = stimulus.receptor() {
                     receptors[receptor].stimulated = true;

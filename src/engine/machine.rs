@@ -1,11 +1,13 @@
 //! The crew at work: shards dealt to workers, stepped together, collected at the end of a stretch of steps.
 
 use super::lay_out::ProbePlan;
-use super::recorder::Layout;
+use super::recorder::{Layout, Spike};
 use super::shard::{Fault, PHASES, Shard, WAIT};
+use super::snapshot::StateColumn;
 use crate::compute::clock::{Calibration, ticks};
 use crate::compute::simd::Real;
 use crate::compute::{Barrier, Crew, Isa, Mailbox};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +24,20 @@ pub(super) trait Machine: Send {
     fn install_probes(&mut self, layout: &Layout, variables: &[Vec<String>]) -> ProbePlan;
     /// Value of a state variable of a neuron.
     fn state(&self, population: usize, variable: usize, neuron: u32) -> f64;
+    /// Copies the state of a population to where there is a place for each of its neurons.
+    fn take_population(&self, population: usize, columns: &mut [StateColumn], refractory: &mut [u16]);
+    /// The reverse.
+    fn put_population(&mut self, population: usize, columns: &[StateColumn], refractory: &[u16]);
+    /// Copies the state of the process of a noise stimulus to where there is a place for each neuron of its population.
+    fn take_process(&self, origin: (usize, usize), state: &mut [f64]);
+    /// The reverse.
+    fn put_process(&mut self, origin: (usize, usize), state: &[f64]);
+    /// Sends spikes of steps before `step` once more, before the first step, which is `step`.
+    fn send_again(&mut self, step: u64, spikes: &[Spike]);
+    /// The longest delay there may be, steps.
+    fn longest_delay(&self) -> u32;
+    /// A number that tells all synapses together from others, however they lie; `None` if they are damaged.
+    fn synapse_sum(&self) -> Option<u64>;
 }
 
 /// What the shards logged.
@@ -55,27 +71,28 @@ pub(super) struct Shards<T: Real> {
     /// One for each shard.
     pub mailboxes: Vec<Mailbox<u32>>,
     barrier: Barrier,
-    ticks: Vec<AtomicU64>,
+    /// For each worker, ticks spent waiting for the others.
+    waited: Vec<AtomicU64>,
     seconds: f64,
     total_ticks: u64,
 }
 
-impl<T: Real> Shards<T> {
-    /// `shards` in order, dealt to the crew in runs of equal length.
-    pub fn new(isa: Isa, crew: Crew, shards: Vec<Shard<T>>) -> Self {
-        let workers = crew.size();
-        let each = shards.len() / workers;
-        assert_eq!(each * workers, shards.len(), "every worker has the same number of shards");
-        let mailboxes = (0..shards.len()).map(|_| Mailbox::default()).collect();
-        let mut shards = shards.into_iter();
-        let shards = (0..workers).map(|_| Mutex::new(shards.by_ref().take(each).collect())).collect();
-        let barrier = Barrier::new(workers);
-        let ticks = (0..workers).map(|_| AtomicU64::new(0)).collect();
-        Self { isa, crew, shards, mailboxes, barrier, ticks, seconds: 0.0, total_ticks: 0 }
-    }
+/// Which of `shards` shards are those of `worker` among `workers`.
+fn dealt(shards: usize, workers: usize, worker: usize) -> Range<usize> {
+    worker * shards / workers..(worker + 1) * shards / workers
+}
 
-    fn each(&self) -> usize {
-        self.mailboxes.len() / self.crew.size()
+impl<T: Real> Shards<T> {
+    /// `shards` in order, dealt to the crew in runs of like length; with fewer shards than workers some get none.
+    pub fn new(isa: Isa, crew: Crew, shards: Vec<Shard<T>>) -> Self {
+        let (workers, count) = (crew.size(), shards.len());
+        let mailboxes = (0..count).map(|_| Mailbox::default()).collect();
+        let mut shards = shards.into_iter();
+        let mut deal = |w| shards.by_ref().take(dealt(count, workers, w).len()).collect();
+        let shards = (0..workers).map(|w| Mutex::new(deal(w))).collect();
+        let barrier = Barrier::new(workers);
+        let waited = (0..workers).map(|_| AtomicU64::new(0)).collect();
+        Self { isa, crew, shards, mailboxes, barrier, waited, seconds: 0.0, total_ticks: 0 }
     }
 
     fn lock(&self, worker: usize) -> std::sync::MutexGuard<'_, Vec<Shard<T>>> {
@@ -86,13 +103,14 @@ impl<T: Real> Shards<T> {
     #[allow(unsafe_code)]
     fn work(&self, worker: usize, from: u64, to: u64, faulty: &AtomicU64) {
         let mut shards = self.lock(worker);
-        let each = self.each();
+        let first = dealt(self.mailboxes.len(), self.crew.size(), worker).start;
         let mut panic = None;
+        let mut waited = 0u64;
         for step in from..to {
             for (k, shard) in shards.iter_mut().enumerate() {
                 // SAFETY: every worker passes the barrier below once a step. In step `s` only the owner touches list
                 // `s % 2` of a mailbox, all others read list `(s - 1) % 2`, which was written before the last barrier.
-                let out = unsafe { self.mailboxes[worker * each + k].outgoing(step) };
+                let out = unsafe { self.mailboxes[first + k].outgoing(step) };
                 out.clear();
                 // SAFETY: as above.
                 let received = self.mailboxes.iter().map(|mailbox| unsafe { mailbox.received(step) });
@@ -106,7 +124,7 @@ impl<T: Real> Shards<T> {
             if self.crew.size() > 1 {
                 let start = ticks();
                 self.barrier.wait();
-                shards[0].times[WAIT] += ticks().wrapping_sub(start);
+                waited += ticks().wrapping_sub(start);
             }
             // The barrier orders these: either all workers see the fault of this step or none does.
             if faulty.load(Ordering::Relaxed) <= step {
@@ -114,6 +132,7 @@ impl<T: Real> Shards<T> {
             }
         }
         drop(shards);
+        self.waited[worker].fetch_add(waited, Ordering::Relaxed);
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
@@ -126,11 +145,7 @@ impl<T: Real> Machine for Shards<T> {
         let calibration = Calibration::start();
         let start = ticks();
         let this = &*self;
-        this.crew.run(&|worker| {
-            let start = ticks();
-            this.work(worker, from, to, &faulty);
-            this.ticks[worker].fetch_add(ticks().wrapping_sub(start), Ordering::Relaxed);
-        });
+        this.crew.run(&|worker| this.work(worker, from, to, &faulty));
         self.total_ticks += ticks().wrapping_sub(start);
         self.seconds += calibration.elapsed();
         match faulty.load(Ordering::Relaxed) {
@@ -148,8 +163,7 @@ impl<T: Real> Machine for Shards<T> {
                 collected.spikes.append(&mut shard.log);
                 collected.samples.push(std::mem::take(&mut shard.samples));
                 if let Some(fault) = shard.fault {
-                    let key = |f: &Fault| (f.step, f.population, f.neuron);
-                    if collected.fault.as_ref().is_none_or(|known| key(&fault) < key(known)) {
+                    if collected.fault.as_ref().is_none_or(|known| fault.key() < known.key()) {
                         collected.fault = Some(fault);
                     }
                 }
@@ -171,15 +185,15 @@ impl<T: Real> Machine for Shards<T> {
                 for (phase, ticks) in shard.times.iter().enumerate() {
                     let seconds = *ticks as f64 * per_tick;
                     figures.phases[phase] += seconds / workers as f64;
-                    if phase != WAIT {
-                        busy += seconds;
-                    }
+                    busy += seconds;
                 }
                 for pathway in &shard.pathways {
                     figures.synapses += pathway.store.synapses;
                     figures.synapse_bytes += pathway.store.bytes() as u64;
                 }
             }
+            let waited = self.waited[worker].load(Ordering::Relaxed) as f64 * per_tick;
+            figures.phases[WAIT] += waited / workers as f64;
             figures.busy.push(busy);
         }
         figures
@@ -201,5 +215,49 @@ impl<T: Real> Machine for Shards<T> {
             }
         }
         f64::NAN
+    }
+
+    fn take_population(&self, population: usize, columns: &mut [StateColumn], refractory: &mut [u16]) {
+        Shards::take_population(self, population, columns, refractory);
+    }
+
+    fn put_population(&mut self, population: usize, columns: &[StateColumn], refractory: &[u16]) {
+        Shards::put_population(self, population, columns, refractory);
+    }
+
+    fn take_process(&self, origin: (usize, usize), state: &mut [f64]) {
+        Shards::take_process(self, origin, state);
+    }
+
+    fn put_process(&mut self, origin: (usize, usize), state: &[f64]) {
+        Shards::put_process(self, origin, state);
+    }
+
+    fn send_again(&mut self, step: u64, spikes: &[Spike]) {
+        Shards::send_again(self, step, spikes);
+    }
+
+    fn longest_delay(&self) -> u32 {
+        self.longest_of_all()
+    }
+
+    fn synapse_sum(&self) -> Option<u64> {
+        self.sum_of_synapses()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_dealt_in_runs_of_like_length() {
+        for (shards, workers) in [(1, 1), (5, 2), (2, 3), (0, 2), (7, 7), (16, 5)] {
+            let runs: Vec<_> = (0..workers).map(|w| dealt(shards, workers, w)).collect();
+            assert_eq!((runs[0].start, runs[workers - 1].end), (0, shards));
+            assert!(runs.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let lengths = || runs.iter().map(ExactSizeIterator::len);
+            assert!(lengths().max().unwrap() - lengths().min().unwrap() <= 1);
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! The simulation engine: a network is cut into shards, laid out in final records, and stepped by a crew of threads.
 
 mod calendar;
+mod connectivity;
+mod connectivity_image;
 mod digest;
+mod fingerprint;
 mod lay_out;
 mod machine;
 mod partition;
@@ -10,8 +13,14 @@ mod recorder;
 mod routing;
 mod shard;
 mod simulation;
+mod snapshot;
+mod state;
 mod stimulus;
 
-pub use digest::Digest;
+pub use connectivity::{Connectivity, Synapse};
+pub(crate) use connectivity_image::{ConnectivityShape, words_of};
+pub(crate) use partition::Partition;
+pub use digest::{Digest, DigestState};
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
 pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};
+pub use snapshot::{Counters, PopulationState, ProcessState, Snapshot, StateColumn};

@@ -1,15 +1,14 @@
 //! Construction in one pass: every source's synapses are drawn, sorted by (shard, delay) and written as final records.
 
-use super::calendar::Calendar;
+use super::connectivity::Connectivity;
 use super::partition::Partition;
 use super::routing::Routing;
-use super::shard::Pathway;
 use crate::compute::Crew;
 use crate::compute::records::Format;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
 use crate::model::wiring::{SynapseBuffer, Wiring};
-use crate::synapse::{PackScratch, Packer, StoreBuilder, WeightGrid};
+use crate::synapse::{PackScratch, Packer, Store, StoreBuilder, WeightGrid};
 use std::sync::Mutex;
 
 /// Sources a worker takes at a time.
@@ -20,10 +19,12 @@ const LINE_WORTHY: f64 = 8.0;
 /// Most granules of records in a shard: their numbers have 32 bits, and shards are not quite even.
 const MOST_GRANULES: f64 = 3.5e9;
 
-/// What a population's receptors store.
-pub(super) struct Receiver {
-    /// Grid of each receptor, `None` where no projection arrives.
-    pub grids: Vec<Option<WeightGrid>>,
+/// All synapses of a network, shard by shard.
+pub(super) struct Built {
+    /// For each shard, one store for each format in use.
+    pub stores: Vec<Vec<Store>>,
+    /// Steps of each delay class, ascending.
+    pub delays: Vec<u32>,
 }
 
 /// Where the synapses of one projection go: everything a packing loop needs, looked up once.
@@ -38,21 +39,19 @@ struct Lane<'a> {
 /// Formats, in the order in which a source population's lanes name them.
 const FORMATS: [Format; 3] = [Format::Lines, Format::Packed4, Format::Packed8];
 
-/// Builds, for each shard, its pathways.
-#[allow(clippy::too_many_arguments)]
+/// Builds the synapses of every shard. `grids` has, for each population, the grid of each receptor, `None` where no
+/// projection arrives.
 pub(super) fn build(
     model: &BrainModel,
     wirings: &[Box<dyn Wiring>],
     routings: &[Routing],
-    receivers: &[Receiver],
+    grids: &[Vec<Option<WeightGrid>>],
     partition: &Partition,
-    wide_slots: bool,
     crew: &Crew,
-) -> Result<Vec<Vec<Pathway>>> {
+) -> Result<Built> {
     let populations = model.populations();
-    let neurons: u32 = populations.iter().map(|p| p.size()).sum();
     let shards = partition.shards;
-    let longest = wirings.iter().map(|w| w.delays().1).max().unwrap_or(1);
+    let wide_slots = partition.wide();
     let classes = DelayClasses::of(wirings)?;
 
     // Lanes of each source population, and how many records and segments to expect in each format.
@@ -61,7 +60,7 @@ pub(super) fn build(
     let mut segments = [0f64; 3];
     for source in 0..populations.len() {
         let own: Vec<usize> = (0..wirings.len()).filter(|i| model.spec().projections[*i].source.0 == source).collect();
-        let bits = |i: usize, r: usize| receivers[model.spec().projections[i].target.0].grids[r].map_or(16, |g| g.bits);
+        let bits = |i: usize, r: usize| grids[model.spec().projections[i].target.0][r].map_or(16, |g| g.bits);
         let narrow: f64 = own.iter().map(|i| wirings[*i].expected()).sum();
         let spread: u32 = own
             .iter()
@@ -74,17 +73,10 @@ pub(super) fn build(
         let size = f64::from(populations[source].size());
         let effective = f64::from(spread).min(1.0 + f64::from(spread) * 0.7);
         let per_segment = narrow / size / shards as f64 / effective;
-        let narrow_format = if wide_slots {
-            2
-        } else if per_segment >= LINE_WORTHY {
-            0
-        } else {
-            1
-        };
+        let narrow_format = narrow_format(wide_slots, per_segment);
         for i in own {
             let target = model.spec().projections[i].target.0;
-            let receptors: Vec<(f64, usize)> = receivers[target]
-                .grids
+            let receptors: Vec<(f64, usize)> = grids[target]
                 .iter()
                 .enumerate()
                 .map(|(r, grid)| {
@@ -103,6 +95,93 @@ pub(super) fn build(
             lanes[source].push(Lane { wiring: &*wirings[i], routing: routings[i], target, receptors });
         }
     }
+    let own = |source: usize| !lanes[source].is_empty();
+    fill(model, partition, crew, records, segments, &classes, own, |worker, source, neuron| {
+        let index = neuron - populations[source].first();
+        worker.draw(index, &lanes[source], partition, &classes);
+        Ok(())
+    })
+}
+
+/// The synapses of `from`, copied into the shards of `partition`.
+pub(super) fn repack(from: &Connectivity, model: &BrainModel, partition: &Partition, crew: &Crew) -> Result<Built> {
+    let populations = model.populations();
+    let classes = DelayClasses { steps: from.delays.clone(), lookup: Lookup::Sparse };
+    let more = partition.shards as f64 / from.shards() as f64;
+    // For each source population, the format of 16-bit weights; what to expect in each format.
+    let mut narrow_formats = Vec::new();
+    let mut records = [0f64; 3];
+    let mut segments = [0f64; 3];
+    for population in populations {
+        let (mut own, mut pieces) = ([0u64; 2], [0u64; 2]);
+        for store in from.stores.iter().flatten() {
+            let wide = usize::from(!store.arena.format().narrow());
+            for row in &store.rows[population.first() as usize..][..population.size() as usize] {
+                store.arena.for_each_segment(*row, |_, segment| {
+                    own[wide] += u64::from(segment.count());
+                    pieces[wide] += 1;
+                });
+            }
+        }
+        let total = (own[0] + own[1]) as f64;
+        let per_segment = total / ((pieces[0] + pieces[1]) as f64 * more).max(1.0);
+        let format = narrow_format(partition.wide(), per_segment);
+        narrow_formats.push(format);
+        // Weights of both widths may hide in records of eight bytes: room for all in each of the two formats.
+        let pieces = ((pieces[0] + pieces[1]) as f64 * partition.shards as f64).min(total);
+        for format in std::collections::BTreeSet::from([format, 2]) {
+            records[format] += total;
+            segments[format] += pieces;
+        }
+    }
+    fill(
+        model,
+        partition,
+        crew,
+        records,
+        segments,
+        &classes,
+        |_| true,
+        |worker, source, neuron| {
+            let classes = classes.steps.len() as u32;
+            from.for_each_record(neuron, &mut |at, record| {
+                let place = partition.blocks[at.population][(at.neuron / 32) as usize];
+                let slot = place.slot + place.stride * at.receptor as u32 + at.neuron % 32;
+                let narrow = from.grids[at.population][at.receptor].is_some_and(|grid| grid.bits == 16);
+                let format = if narrow { narrow_formats[source] } else { 2 };
+                let key = place.shard * classes + u32::from(record.class);
+                worker.drawn[format].push((key, (slot, record.weight)));
+            })
+        },
+    )
+}
+
+/// The format of 16-bit weights, an index into [`FORMATS`].
+fn narrow_format(wide_slots: bool, per_segment: f64) -> usize {
+    if wide_slots {
+        2
+    } else if per_segment >= LINE_WORTHY {
+        0
+    } else {
+        1
+    }
+}
+
+/// Fills the stores of every shard: `collect(worker, population, neuron)` puts the synapses of a source into the
+/// worker's lists. `records` and `segments` bound what comes in each format.
+#[allow(clippy::too_many_arguments)]
+fn fill(
+    model: &BrainModel,
+    partition: &Partition,
+    crew: &Crew,
+    records: [f64; 3],
+    segments: [f64; 3],
+    classes: &DelayClasses,
+    sends: impl Fn(usize) -> bool,
+    collect: impl Fn(&mut Worker<'_>, usize, u32) -> Result<()> + Sync,
+) -> Result<Built> {
+    let populations = model.populations();
+    let (shards, neurons) = (partition.shards, model.neurons());
     let used: Vec<usize> = (0..3).filter(|f| records[*f] > 0.0).collect();
     for f in &used {
         let in_shard = (records[*f] / FORMATS[*f].granule() as f64 + segments[*f]) / shards as f64;
@@ -133,12 +212,13 @@ pub(super) fn build(
     let batches: Vec<(usize, u32)> = populations
         .iter()
         .enumerate()
-        .filter(|(p, _)| !lanes[*p].is_empty())
+        .filter(|(p, _)| sends(*p))
         .flat_map(|(p, population)| (0..population.size()).step_by(BATCH as usize).map(move |first| (p, first)))
         .collect();
     let workers: Vec<Mutex<Worker<'_>>> =
         (0..crew.size()).map(|_| Mutex::new(Worker::new(&builders, shards, classes.steps.len()))).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
+    let failed = Mutex::new(None);
     crew.run(&|index| {
         let mut worker = workers[index].lock().unwrap_or_else(|e| e.into_inner());
         loop {
@@ -146,25 +226,23 @@ pub(super) fn build(
             let Some((population, first)) = batches.get(batch) else { break };
             let p = &populations[*population];
             for source in *first..(first + BATCH).min(p.size()) {
-                worker.source(p.first() + source, source, &lanes[*population], partition, &classes);
+                let neuron = p.first() + source;
+                match collect(&mut worker, *population, neuron) {
+                    Ok(()) => worker.write_all(neuron),
+                    Err(error) => {
+                        failed.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(error);
+                        return;
+                    }
+                }
             }
         }
     });
     drop(workers);
-    Ok(builders
-        .into_iter()
-        .map(|formats| {
-            formats
-                .into_iter()
-                .flatten()
-                .map(|builder| Pathway {
-                    store: builder.finish(),
-                    calendar: Calendar::new(longest),
-                    delays: classes.steps.clone(),
-                })
-                .collect()
-        })
-        .collect())
+    if let Some(error) = failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        return Err(error);
+    }
+    let stores = builders.into_iter().map(|formats| formats.into_iter().flatten().map(StoreBuilder::finish).collect());
+    Ok(Built { stores: stores.collect(), delays: classes.steps.clone() })
 }
 
 /// The nearest integer, ties to even, of a number below 2^31: adding 1.5 * 2^52 leaves no room for a fraction. The
@@ -262,8 +340,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Draws and writes all synapses of one source (`neuron` in the network, `source` in its population).
-    fn source(&mut self, neuron: u32, source: u32, lanes: &[Lane<'_>], partition: &Partition, classes: &DelayClasses) {
+    /// Draws all synapses of one source (its index within the population).
+    fn draw(&mut self, source: u32, lanes: &[Lane<'_>], partition: &Partition, classes: &DelayClasses) {
         for lane in lanes {
             let buffer = &mut self.buffer;
             buffer.target.clear();
@@ -291,6 +369,10 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+    }
+
+    /// Writes what was drawn of a source (its number in the network).
+    fn write_all(&mut self, neuron: u32) {
         for format in 0..3 {
             if !self.drawn[format].is_empty() {
                 self.write(neuron, format);

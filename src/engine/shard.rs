@@ -84,14 +84,30 @@ impl Probe {
     }
 }
 
-/// A state variable that was found infinite or NaN.
+/// What keeps a run from going on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Fault {
     pub step: u64,
-    pub population: usize,
-    pub neuron: u32,
-    pub variable: usize,
-    pub value: f64,
+    pub what: What,
+}
+
+/// Kinds of faults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum What {
+    /// A state variable was found infinite or NaN.
+    NonFinite { population: usize, neuron: u32, variable: usize, value: f64 },
+    /// Synapses in lent memory name places that do not exist.
+    Damaged,
+}
+
+impl Fault {
+    /// Orders faults of several shards, so that the same one is told whatever their number.
+    pub fn key(&self) -> (u64, usize, u32) {
+        match self.what {
+            What::Damaged => (self.step, 0, 0),
+            What::NonFinite { population, neuron, .. } => (self.step, 1 + population, neuron),
+        }
+    }
 }
 
 pub(super) struct Shard<T: Real> {
@@ -104,6 +120,7 @@ pub(super) struct Shard<T: Real> {
     /// Spikes since they were last collected: step and neuron of the whole network.
     pub log: Vec<(u64, u32)>,
     pub events: u64,
+    /// Ticks spent in each phase but waiting, which is not the shard's.
     pub times: [u64; 4],
     pub fault: Option<Fault>,
     pub scratch: Scratch<T>,
@@ -153,10 +170,15 @@ impl<T: Real> Shard<T> {
                 }
             }
             // A spike of step s with a delay of d steps arrives in step s + d, and s is `step - 1`.
+            let mut sound = true;
             for row in heads.iter() {
-                store.arena.for_each_segment(*row, |class, segment| {
-                    calendar.push(step - 1 + u64::from(delays[class as usize]), segment);
+                sound &= store.arena.for_each_segment(*row, |class, segment| match delays.get(usize::from(class)) {
+                    Some(delay) => calendar.push(step - 1 + u64::from(*delay), segment),
+                    None => sound = false,
                 });
+            }
+            if !sound {
+                self.fault = Some(Fault { step, what: What::Damaged });
             }
         }
     }
@@ -167,6 +189,9 @@ impl<T: Real> Shard<T> {
             let arriving = calendar.arriving(step);
             self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
             calendar.clear(step);
+        }
+        if self.rows.stray() > 0 {
+            self.fault = Some(Fault { step, what: What::Damaged });
         }
     }
 
@@ -300,7 +325,8 @@ impl<T: Real> Slice<T> {
         self.columns.iter().enumerate().find_map(|(variable, column)| {
             let i = column[..len].iter().position(|x| !x.finite())?;
             let neuron = self.part.first + i as u32;
-            Some(Fault { step, population: self.population, neuron, variable, value: column[i].to_f64() })
+            let value = column[i].to_f64();
+            Some(Fault { step, what: What::NonFinite { population: self.population, neuron, variable, value } })
         })
     }
 }

@@ -1,11 +1,13 @@
 //! [`Simulation`]: a network that runs, and what it tells its observers.
 
+use super::connectivity::{Connectivity, damaged};
 use super::digest::Digest;
-use super::lay_out::{self, LaidOut};
+use super::lay_out;
 use super::machine::{Collected, Machine, MachineFigures};
 use super::recorder::{Layout, PopulationLayout, Recorder, Spike, StateRecording, StateSample};
-use super::shard::PHASES;
-use crate::compute::Isa;
+use super::shard::{Fault, PHASES, What};
+use super::snapshot::Counters;
+use crate::compute::{Crew, Isa};
 use crate::error::{Error, Result};
 use crate::model::{BrainModel, PopulationId, Selection};
 use crate::synapse::{WeightBits, WeightGrid};
@@ -13,6 +15,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Precision of neuron state and arithmetic.
@@ -38,6 +41,37 @@ pub struct SimOptions {
     pub isa: Option<Isa>,
     /// How finely weights are stored. Changes spikes, as a change of the weights would.
     pub weight_bits: WeightBits,
+}
+
+impl SimOptions {
+    pub(super) fn check(&self) -> Result<()> {
+        if !(self.dt.is_finite() && self.dt > 0.0) {
+            return Err(Error::invalid("run.dt", format!("{} ms is not above zero", self.dt)));
+        }
+        Ok(())
+    }
+
+    /// Checks the options and what depends on them in the model; gives the instruction set to run on.
+    fn check_for(&self, model: &BrainModel) -> Result<Isa> {
+        self.check()?;
+        let faults = model.check_step(self.dt);
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        let isa = self.isa.unwrap_or_else(Isa::detect);
+        if !isa.available() {
+            return Err(Error::Unavailable(format!("this machine cannot run instruction set `{isa}`")));
+        }
+        Ok(isa)
+    }
+
+    /// Number of worker threads.
+    pub(super) fn workers(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
 }
 
 impl Default for SimOptions {
@@ -130,23 +164,34 @@ pub struct RecorderHandle<R> {
 
 /// A network laid out for a number of threads, ready to step.
 pub struct Simulation {
-    machine: Box<dyn Machine>,
-    layout: Layout,
-    variables: Vec<Vec<String>>,
-    weights: Vec<StoredWeights>,
-    recorders: Vec<Box<dyn Recorder>>,
-    started: bool,
-    finished: bool,
-    step: u64,
-    probes: lay_out::ProbePlan,
+    pub(super) machine: Box<dyn Machine>,
+    pub(super) layout: Layout,
+    pub(super) variables: Vec<Vec<String>>,
+    pub(super) weights: Vec<StoredWeights>,
+    /// The file the synapses lie in, if they do.
+    pub(super) origin: Option<PathBuf>,
+    pub(super) recorders: Vec<Box<dyn Recorder>>,
+    pub(super) started: bool,
+    pub(super) finished: bool,
+    /// State became non-finite or a recorder failed.
+    pub(super) failed: bool,
+    pub(super) step: u64,
+    pub(super) probes: lay_out::ProbePlan,
     stretch: Stretch,
-    figures: Figures,
-    digest: Digest,
+    pub(super) figures: Figures,
+    /// What an earlier process counted that this one goes on from.
+    pub(super) carried: Counters,
+    pub(super) digest: Digest,
+    /// Spikes of the last `longest_delay` steps: some of their synapses may lie ahead.
+    pub(super) in_flight: Vec<Spike>,
+    longest_delay: u64,
     record_s: f64,
     collected: Collected,
     batch: Vec<Spike>,
-    model: BrainModel,
-    options: SimOptions,
+    pub(super) model: BrainModel,
+    pub(super) options: SimOptions,
+    /// Tells the network from others, once somebody has asked.
+    pub(super) network: Option<u64>,
 }
 
 /// How many steps are run between two collections: about as many as take [`Stretch::AIM`].
@@ -179,22 +224,42 @@ impl Simulation {
     /// the instruction set.
     pub fn new(model: BrainModel, options: SimOptions) -> Result<Self> {
         let start = Instant::now();
-        if !(options.dt.is_finite() && options.dt > 0.0) {
-            return Err(Error::invalid("run.dt", format!("{} ms is not above zero", options.dt)));
-        }
-        let faults = model.check_step(options.dt);
-        if !faults.is_empty() {
-            return Err(Error::Invalid(faults));
-        }
-        let isa = options.isa.unwrap_or_else(Isa::detect);
-        if !isa.available() {
-            return Err(Error::Unavailable(format!("this machine cannot run instruction set `{isa}`")));
-        }
-        let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        };
-        let LaidOut { machine, weights } = lay_out::lay_out(&model, &options, isa, threads)?;
+        let isa = options.check_for(&model)?;
+        let crew = Crew::new(options.workers());
+        let connectivity = Connectivity::draw(&model, &options, &crew)?;
+        Self::assemble(model, connectivity, options, isa, crew, start)
+    }
+
+    /// Lays the neurons of a network out beside synapses that were made before. Where there are fewer shards than
+    /// threads, the synapses are first copied into as many.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if the synapses lie in a file that is damaged.
+    ///
+    /// # Panics
+    /// If the synapses are of another network.
+    pub fn with_connectivity(model: BrainModel, connectivity: Connectivity, options: SimOptions) -> Result<Self> {
+        let start = Instant::now();
+        let isa = options.check_for(&model)?;
+        let crew = Crew::new(options.workers());
+        assert_eq!(connectivity.partition.parts.len(), model.populations().len(), "synapses are of this network");
+        let connectivity =
+            if connectivity.shards() < crew.size() { connectivity.relaid(&model, &crew)? } else { connectivity };
+        Self::assemble(model, connectivity, options, isa, crew, start)
+    }
+
+    fn assemble(
+        model: BrainModel,
+        connectivity: Connectivity,
+        options: SimOptions,
+        isa: Isa,
+        crew: Crew,
+        start: Instant,
+    ) -> Result<Self> {
+        let threads = crew.size();
+        let weights = connectivity.stored_weights(&model);
+        let origin = connectivity.origin.clone();
+        let machine = lay_out::lay_out(&model, connectivity, &options, isa, crew)?;
         let populations = model
             .populations()
             .iter()
@@ -207,6 +272,7 @@ impl Simulation {
             .map(|p| p.model().variables().iter().map(|v| v.name.to_owned()).collect())
             .collect();
         let built = machine.figures();
+        let longest_delay = u64::from(machine.longest_delay());
         let figures = Figures {
             neurons: u64::from(layout.neurons()),
             synapses: built.synapses,
@@ -229,20 +295,26 @@ impl Simulation {
             layout,
             variables,
             weights,
+            origin,
             recorders: Vec::new(),
             started: false,
             finished: false,
+            failed: false,
             step: 0,
             probes: lay_out::ProbePlan::default(),
             // The first is short: steps of a large network take long, and the caller may want to stop.
             stretch: Stretch { steps: 1 },
             figures,
+            carried: Counters::default(),
             digest: Digest::default(),
+            in_flight: Vec::new(),
+            longest_delay,
             record_s: 0.0,
             collected: Collected::default(),
             batch: Vec::new(),
             model,
             options,
+            network: None,
         })
     }
 
@@ -260,7 +332,7 @@ impl Simulation {
     /// # Errors
     /// If the simulation has begun.
     pub fn record_boxed(&mut self, recorder: Box<dyn Recorder>) -> Result<()> {
-        self.refuse_when_started("recorders")?;
+        self.refuse_when_started("recorders are added")?;
         self.recorders.push(recorder);
         Ok(())
     }
@@ -270,7 +342,7 @@ impl Simulation {
     /// # Errors
     /// If the simulation has begun, or the population, a variable or a neuron does not exist.
     pub fn record_state(&mut self, mut recording: StateRecording) -> Result<()> {
-        self.refuse_when_started("state recordings")?;
+        self.refuse_when_started("state recordings are added")?;
         let Some(population) = self.model.populations().get(recording.population) else {
             return Err(Error::Usage(format!("there is no population number {}", recording.population)));
         };
@@ -301,8 +373,8 @@ impl Simulation {
         Ok(())
     }
 
-    fn refuse_when_started(&self, what: &str) -> Result<()> {
-        if self.started { Err(Error::Usage(format!("{what} are added before the first step"))) } else { Ok(()) }
+    pub(super) fn refuse_when_started(&self, what: &str) -> Result<()> {
+        if self.started { Err(Error::Usage(format!("{what} before the first step"))) } else { Ok(()) }
     }
 
     /// A recorder that was added with [`record`](Self::record).
@@ -368,6 +440,7 @@ impl Simulation {
                 self.stretch.adapt(ran);
             }
             if result.is_err() {
+                self.failed = true;
                 break;
             }
             let told = Progress {
@@ -385,13 +458,14 @@ impl Simulation {
         result.map(|()| outcome)
     }
 
-    fn start(&mut self) -> Result<()> {
+    pub(super) fn start(&mut self) -> Result<()> {
         if !self.started {
             self.started = true;
             self.probes = self.machine.install_probes(&self.layout, &self.variables);
-            for recorder in &mut self.recorders {
-                recorder.start(&self.layout)?;
-            }
+            let mut recorders = self.recorders.iter_mut();
+            let started = recorders.try_for_each(|recorder| recorder.start(&self.layout));
+            self.failed = started.is_err();
+            return started;
         }
         Ok(())
     }
@@ -402,6 +476,9 @@ impl Simulation {
         self.batch.clear();
         self.batch.extend(self.collected.spikes.iter().map(|(step, neuron)| Spike { step: *step, neuron: *neuron }));
         self.digest.update(&self.batch);
+        let oldest = self.step.saturating_sub(self.longest_delay);
+        self.in_flight.drain(..self.in_flight.partition_point(|spike| spike.step < oldest));
+        self.in_flight.extend_from_slice(&self.batch[self.batch.partition_point(|spike| spike.step < oldest)..]);
         self.figures.spikes += self.batch.len() as u64;
         for spike in &self.batch {
             self.figures.population_spikes[self.layout.locate(spike.neuron).0] += 1;
@@ -414,17 +491,20 @@ impl Simulation {
             let sample = StateSample { recording, step, values };
             recorders.iter_mut().try_for_each(|recorder| recorder.state(&sample))
         })?;
-        if let Some(fault) = self.collected.fault {
-            return Err(Error::NonFinite {
-                population: self.layout.populations[fault.population].name.clone(),
-                neuron: fault.neuron,
-                variable: self.variables[fault.population][fault.variable].clone(),
-                value: fault.value,
-                step: fault.step,
-                time_ms: self.layout.time_of(fault.step),
-            });
+        match self.collected.fault {
+            None => Ok(()),
+            Some(Fault { step, what: What::NonFinite { population, neuron, variable, value } }) => {
+                Err(Error::NonFinite {
+                    population: self.layout.populations[population].name.clone(),
+                    neuron,
+                    variable: self.variables[population][variable].clone(),
+                    value,
+                    step,
+                    time_ms: self.layout.time_of(step),
+                })
+            }
+            Some(Fault { step, what: What::Damaged }) => Err(damaged(&self.origin, &format!("found in step {step}"))),
         }
-        Ok(())
     }
 
     /// Tells the recorders that this was all. Called once, also after an error; dropping the simulation does it too.
@@ -453,11 +533,14 @@ impl Simulation {
     pub fn figures(&self) -> Figures {
         let MachineFigures { events, phases, busy, overflows, .. } = self.machine.figures();
         let mut figures = self.figures.clone();
-        figures.synaptic_events = events;
+        figures.synaptic_events = self.carried.synaptic_events + events;
         figures.busy_s = busy;
-        figures.row_overflows = overflows;
+        figures.row_overflows = self.carried.row_overflows + overflows;
         figures.phases_s = PHASES.iter().map(|name| (*name).to_owned()).zip(phases).collect();
         figures.phases_s.insert("record".to_owned(), self.record_s);
+        for (phase, seconds) in &self.carried.phases_s {
+            *figures.phases_s.entry(phase.clone()).or_default() += seconds;
+        }
         figures.spike_digest = self.digest.hex();
         figures
     }

@@ -1,0 +1,182 @@
+//! [`Connectivity`]: all synapses of a network in the form in which a simulation streams over them.
+
+use super::partition::{Partition, Slot};
+use super::pathways::{self, Built};
+use super::routing::Routing;
+use super::simulation::{SimOptions, StoredWeights};
+use crate::compute::Crew;
+use crate::compute::records::SourceRow;
+use crate::error::{Error, Result};
+use crate::model::BrainModel;
+use crate::model::wiring::{self, Wiring};
+use crate::neuron::Polarity;
+use crate::synapse::{Store, WeightGrid, WeightRange};
+use std::path::{Path, PathBuf};
+
+/// All synapses of a network as final records, cut into shards for a number of workers.
+///
+/// It is what takes long to make of a large network, and what a model file keeps. A simulation is made of a
+/// [`BrainModel`] and its connectivity ([`Simulation::with_connectivity`](super::Simulation::with_connectivity)).
+#[derive(Debug)]
+pub struct Connectivity {
+    pub(super) partition: Partition,
+    /// For each population, the grid of each receptor; `None` where no projection arrives.
+    pub(super) grids: Vec<Vec<Option<WeightGrid>>>,
+    /// Steps of each delay class, ascending.
+    pub(super) delays: Vec<u32>,
+    /// For each shard, a store for each format of records in use.
+    pub(super) stores: Vec<Vec<Store>>,
+    /// The file the records lie in, if they do.
+    pub(super) origin: Option<PathBuf>,
+}
+
+/// The error for synapses that name places that do not exist.
+pub(super) fn damaged(origin: &Option<PathBuf>, where_: &str) -> Error {
+    let message = format!("the synapses are damaged ({where_}); `tessera info --verify` shows where");
+    Error::format(origin.as_deref().unwrap_or(Path::new("")), message)
+}
+
+/// A synapse as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Synapse {
+    /// The target's number in the whole network.
+    pub target: u32,
+    /// Receptor of the target, an index into [`Population::receptors`](crate::model::Population::receptors).
+    pub receptor: usize,
+    /// Weight, in the receptor's unit and with the sign a projection gives it, as rounded to the receptor's grid.
+    pub weight: f64,
+    /// Delay in steps, at least 1.
+    pub delay: u32,
+}
+
+impl Connectivity {
+    /// Draws all synapses of `model` and lays them out for the threads of `options`.
+    ///
+    /// # Errors
+    /// If an option is out of range, or the delays do not fit the time step.
+    pub fn build(model: &BrainModel, options: &SimOptions) -> Result<Self> {
+        options.check()?;
+        Self::draw(model, options, &Crew::new(options.workers()))
+    }
+
+    pub(super) fn draw(model: &BrainModel, options: &SimOptions, crew: &Crew) -> Result<Self> {
+        let populations = model.populations();
+        let mut wirings: Vec<Box<dyn Wiring>> = Vec::new();
+        let mut routings = Vec::new();
+        // What each receptor of each population receives.
+        let mut ranges: Vec<Vec<Vec<WeightRange>>> =
+            populations.iter().map(|p| vec![Vec::new(); p.receptors().len()]).collect();
+        for (index, projection) in model.spec().projections.iter().enumerate() {
+            let wiring = wiring::prepare(model, index, options.dt, crew)?;
+            let target = projection.target.0;
+            let routing = Routing::new(populations[target].receptors(), model.projection_receptor(index));
+            let weights = wiring.weights();
+            let range = WeightRange { min: weights.min, max: weights.max, rms: weights.rms };
+            for (receptor, range) in routing.ranges(range) {
+                ranges[target][receptor].push(range);
+            }
+            wirings.push(wiring);
+            routings.push(routing);
+        }
+        let grid = |r: &Vec<WeightRange>| (!r.is_empty()).then(|| WeightGrid::choose(r, options.weight_bits));
+        let grids: Vec<Vec<_>> = ranges.iter().map(|of| of.iter().map(grid).collect()).collect();
+        let expected: f64 = wirings.iter().map(|w| w.expected()).sum();
+        let partition = partition_for(model, crew.size(), expected);
+        let Built { stores, delays } = pathways::build(model, &wirings, &routings, &grids, &partition, crew)?;
+        Ok(Self { partition, grids, delays, stores, origin: None })
+    }
+
+    /// Number of shards: at most so many workers find work.
+    pub fn shards(&self) -> usize {
+        self.partition.shards
+    }
+
+    /// Number of synapses.
+    pub fn synapses(&self) -> u64 {
+        self.stores.iter().flatten().map(|store| store.synapses).sum()
+    }
+
+    /// Longest delay, steps.
+    pub fn longest_delay(&self) -> u32 {
+        self.delays.last().copied().unwrap_or(1)
+    }
+
+    /// How weights are stored, receptor by receptor.
+    pub fn stored_weights(&self, model: &BrainModel) -> Vec<StoredWeights> {
+        let mut stored = Vec::new();
+        for (population, grids) in model.populations().iter().zip(&self.grids) {
+            for (receptor, grid) in population.receptors().iter().zip(grids) {
+                if let Some(grid) = grid {
+                    stored.push(StoredWeights {
+                        population: population.name().to_owned(),
+                        receptor: receptor.name.to_owned(),
+                        unit: receptor.unit.to_owned(),
+                        grid: *grid,
+                    });
+                }
+            }
+        }
+        stored
+    }
+
+    /// The same synapses, copied into as many shards as `crew` has workers for.
+    pub(super) fn relaid(&self, model: &BrainModel, crew: &Crew) -> Result<Self> {
+        let partition = partition_for(model, crew.size(), self.synapses() as f64);
+        let Built { stores, delays } = pathways::repack(self, model, &partition, crew)?;
+        Ok(Self { partition, grids: self.grids.clone(), delays, stores, origin: None })
+    }
+
+    /// Appends all synapses of a neuron (its number in the whole network) to `out`, in no particular order.
+    ///
+    /// # Errors
+    /// If the synapses lie in a file that is damaged.
+    ///
+    /// # Panics
+    /// If there is no such neuron, or `model` is not the model this was built for.
+    pub fn synapses_of(&self, model: &BrainModel, neuron: u32, out: &mut Vec<Synapse>) -> Result<()> {
+        self.for_each_record(neuron, &mut |at, record| {
+            let population = &model.populations()[at.population];
+            let unit = self.grids[at.population][at.receptor].map_or(1.0, |g| g.unit);
+            let magnitude = population.receptors()[at.receptor].polarity == Polarity::InhibitoryMagnitude;
+            let weight = f64::from(record.weight) * if magnitude { -unit } else { unit };
+            let target = population.first() + at.neuron;
+            out.push(Synapse { target, receptor: at.receptor, weight, delay: self.delays[usize::from(record.class)] });
+        })
+    }
+
+    /// Calls `visit` for every record of a source neuron.
+    pub(super) fn for_each_record(&self, neuron: u32, visit: &mut dyn FnMut(Slot, Record)) -> Result<()> {
+        for (shard, stores) in self.stores.iter().enumerate() {
+            for store in stores {
+                let row: SourceRow = store.rows[neuron as usize];
+                let mut sound = true;
+                let whole = store.arena.for_each_segment(row, |class, segment| {
+                    sound &= usize::from(class) < self.delays.len();
+                    store.arena.for_each_record(segment, |slot, weight| match self.partition.slot(shard, slot) {
+                        Some(at) if sound => visit(at, Record { weight, class }),
+                        _ => sound = false,
+                    });
+                });
+                if !(whole && sound) {
+                    return Err(damaged(&self.origin, &format!("those of neuron {neuron}")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A record as it is stored: an integer weight on the receptor's grid, a class of delays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    pub weight: i32,
+    pub class: u16,
+}
+
+/// The cut of a network for a number of workers.
+fn partition_for(model: &BrainModel, workers: usize, synapses: f64) -> Partition {
+    let sizes: Vec<(u32, usize)> = model.populations().iter().map(|p| (p.size(), p.receptors().len())).collect();
+    let slots: usize = sizes.iter().map(|(n, r)| n.next_multiple_of(32) as usize * r).sum();
+    let shards = Partition::shards_for(workers, slots, synapses / f64::from(model.neurons().max(1)));
+    Partition::new(&sizes, shards)
+}
