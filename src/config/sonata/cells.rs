@@ -258,14 +258,17 @@ fn kind(model_type: Option<&str>, template: Option<&str>) -> Result<Kind, (&'sta
     })
 }
 
+/// Values of a file of parameters, by NEST's names.
+type ParameterSet = HashMap<&'static str, f64>;
+
 /// Parameter values of the nodes of a part.
 struct Values<'a> {
     population: &'a NodePopulation,
     nodes: &'a [u32],
     /// For each node which of `sets` it has.
     set_of: Vec<u32>,
-    /// Values of files of parameters, by NEST's names; the first is empty.
-    sets: Vec<HashMap<&'static str, f64>>,
+    /// Files of parameters; the first is empty.
+    sets: Vec<ParameterSet>,
     /// Values the file of nodes gives for each node.
     columns: HashMap<&'static str, Attribute>,
 }
@@ -343,7 +346,7 @@ fn parameter_sets(
     nodes: &[u32],
     components: &Components,
     findings: &mut Findings,
-) -> Option<(Vec<u32>, Vec<HashMap<&'static str, f64>>)> {
+) -> Option<(Vec<u32>, Vec<ParameterSet>)> {
     let mut sets = vec![HashMap::new()];
     let Some(files) = findings.noted(population.attribute("dynamics_params"))? else {
         return Some((vec![0; nodes.len()], sets));
@@ -399,7 +402,7 @@ fn unknown_parameter(template: &'static Template, name: &str) -> String {
     )
 }
 
-fn parameter_set(path: &Path, template: &'static Template, findings: &mut Findings) -> HashMap<&'static str, f64> {
+fn parameter_set(path: &Path, template: &'static Template, findings: &mut Findings) -> ParameterSet {
     let mut set = HashMap::new();
     let Some(value) = read_parameters(path, findings) else { return set };
     let item = Item { value: &value, file: path, key: String::new() };

@@ -11,6 +11,9 @@ use crate::synapse::WeightBits;
 /// what NEST made of it.
 const PRECISION: Precision = Precision::F64;
 
+/// Bits of weights where nothing else is asked for: 16 bits keep some weights to 0.4 % only.
+const WEIGHT_BITS: WeightBits = WeightBits::W32;
+
 /// Keys that are read.
 const KEYS: [&str; 10] =
     ["tstart", "tstop", "duration", "dt", "random_seed", "seed", "threads", "precision", "isa", "weight_bits"];
@@ -127,8 +130,8 @@ pub(super) fn read(config: &Config, overrides: &[String], findings: &mut Finding
     };
     let weight_bits = match bits.as_deref() {
         Some("16") => WeightBits::W16,
-        Some("32") => WeightBits::W32,
-        _ => WeightBits::Auto,
+        Some("auto") => WeightBits::Auto,
+        _ => WEIGHT_BITS,
     };
     Some(RunOptions { duration_ms, dt_ms, seed, threads, precision, isa, weight_bits })
 }

@@ -14,6 +14,9 @@ const PLAIN_WEIGHT_FUNCTIONS: [&str; 3] = ["default_weight_fnc", "set_syn_weight
 /// Models of synapses that do not change.
 const STATIC: [&str; 2] = ["static_synapse", "nest:static_synapse"];
 
+/// Model, file of parameters and weight function of an edge.
+type Described<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
 /// Weight and delay that a file of parameters gives.
 #[derive(Debug, Clone, Copy, Default)]
 struct Given {
@@ -155,7 +158,7 @@ fn read(
         }
     };
     let mut sets: HashMap<String, Given> = HashMap::new();
-    let mut last: Option<((Option<&str>, Option<&str>, Option<&str>), Given)> = None;
+    let mut last: Option<(Described<'_>, Given)> = None;
     let mut by_pair: BTreeMap<(usize, usize), Vec<Edge>> = BTreeMap::new();
     let (nodes_from, nodes_to) = (&ctx.nodes[source], &ctx.nodes[target]);
     let whole = |nodes: usize| ctx.parts.iter().filter(|part| part.nodes_of == nodes).count() == 1;
@@ -253,7 +256,7 @@ fn unknown_parameter(name: &str) -> String {
 
 /// Checks model, parameters and weight function of an edge; what the file of parameters gives.
 fn synapse(
-    (template, parameters, function): (Option<&str>, Option<&str>, Option<&str>),
+    (template, parameters, function): Described<'_>,
     edge: usize,
     components: &Components,
     sets: &mut HashMap<String, Given>,

@@ -125,7 +125,7 @@ fn conditions(query: &Item<'_>, populations: &[NodePopulation], findings: &mut F
     for (_, item) in entries.iter().filter(|(name, _)| matches!(*name, "population" | "populations")) {
         asked = vec![false; populations.len()];
         for name in item.one_or_more() {
-            let Some(text) = name.text(findings) else { return None };
+            let text = name.text(findings)?;
             match populations.iter().position(|p| p.name() == text) {
                 Some(place) => asked[place] = true,
                 None => {
