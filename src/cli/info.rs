@@ -1,21 +1,33 @@
 //! `tessera info`: what a configuration describes, what a results folder holds; `tessera repair`.
 
-use super::{DONE, Source, check, run, say};
+use super::{DONE, Source, check, model, run, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
 use crate::plot::statistics::{Window, isi_cvs, mean, mean_rate_hz};
-use crate::storage::{self, RunRecord, RunStatus};
+use crate::storage::{self, MappedModel, RunRecord, RunStatus};
 use clap::Args;
 use std::path::Path;
 
 #[derive(Args)]
 pub(super) struct InfoArgs {
-    /// A configuration file, a results folder, or a file in one.
+    /// A configuration file, a model file, a results folder, or a file in one.
     path: std::path::PathBuf,
     /// Override a key of a configuration; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Show neurons of a model file with their state and synapses: NAME, or NAME:0-9,17; may be repeated.
+    #[arg(long, value_name = "WHICH")]
+    neurons: Vec<String>,
+    /// Show the neurons of a model file in a box of the lattice, such as 0..4,0..4,0..2,0..1.
+    #[arg(long, value_name = "BOX")]
+    cells: Option<String>,
+    /// Check every array of a model file against its checksum.
+    #[arg(long)]
+    verify: bool,
+    /// Print neurons as JSON, one a line.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn info(args: &InfoArgs) -> Result<u8> {
@@ -23,6 +35,13 @@ pub(super) fn info(args: &InfoArgs) -> Result<u8> {
     if !record && args.path.extension().is_some_and(|e| e == "toml" || e == "json") {
         let source = Source { file: args.path.clone(), set: args.set.clone() };
         return describe(&run::load(&source, false)?);
+    }
+    if MappedModel::recognises(&args.path) {
+        return model::info(&args.path, &args.neurons, args.cells.as_deref(), args.verify, args.json);
+    }
+    if !args.neurons.is_empty() || args.cells.is_some() || args.verify {
+        let message = "is not a model file; --neurons, --cells and --verify are for those";
+        return Err(Error::Usage(format!("{} {message}", args.path.display())));
     }
     if args.path.is_dir() || record {
         return results(&args.path);

@@ -1,9 +1,11 @@
 //! The command line: argument parsing and one file for each verb. No simulation logic.
 
 mod bench;
+mod build;
 mod check;
 mod info;
 mod interrupt;
+mod model;
 mod plot;
 mod progress;
 mod run;
@@ -45,6 +47,8 @@ struct Cli {
 enum Verb {
     /// Run a network and write its results.
     Run(run::RunArgs),
+    /// Construct a network and write it to a model file, from which it runs without construction.
+    Build(build::BuildArgs),
     /// Check a configuration without running it; estimate size, memory and time.
     Check(check::CheckArgs),
     /// Print the JSON Schema of configuration files, for editors.
@@ -68,7 +72,7 @@ enum Verb {
 /// Where the description comes from.
 #[derive(Args)]
 struct Source {
-    /// Configuration file (TOML, or SONATA JSON).
+    /// Configuration file (TOML, or SONATA JSON), or a model file.
     file: PathBuf,
     /// Override a key, for example --set run.duration="2 s"; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -79,6 +83,7 @@ struct Source {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Run(args) => run::run(&args),
+        Verb::Build(args) => build::build(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Schema => check::schema(),
         Verb::Info(args) => info::info(&args),

@@ -8,8 +8,8 @@ use crate::engine::{Figures, Outcome, Simulation};
 use crate::error::{Error, Result};
 use crate::metrics;
 use crate::storage::{
-    CsvSpikes, Machine, NpySpikes, OutputDir, RateTable, RunRecord, RunStatus, RunSummary, SonataSpikes, StateReport,
-    StoredWeights, rfc3339,
+    CsvSpikes, Machine, MappedModel, NpySpikes, OutputDir, RateTable, RunRecord, RunStatus, RunSummary, SonataSpikes,
+    StateReport, StoredWeights, rfc3339,
 };
 use clap::Args;
 use std::ops::ControlFlow;
@@ -18,8 +18,15 @@ use std::time::SystemTime;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    #[command(flatten)]
-    source: Source,
+    /// Configuration file (TOML), or a model file.
+    #[arg(required_unless_present = "model")]
+    file: Option<PathBuf>,
+    /// Run the network of a model file, without construction.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    model: Option<PathBuf>,
+    /// Override a key, for example --set run.duration="2 s"; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Worker threads; the spikes do not depend on it.
     #[arg(long, short = 't')]
     threads: Option<usize>,
@@ -43,9 +50,26 @@ pub(super) struct RunArgs {
     force: bool,
 }
 
+impl RunArgs {
+    /// Where the network comes from.
+    fn source(&self) -> Result<Source> {
+        let set = self.set.clone();
+        if let Some(file) = &self.model {
+            std::fs::metadata(file).map_err(|e| Error::io(file, "open", e))?;
+            if !MappedModel::recognises(file) {
+                // Says what the file is instead.
+                MappedModel::open(file)?;
+            }
+            return Ok(Source { file: file.clone(), set });
+        }
+        let file = self.file.clone().ok_or_else(|| Error::Usage("no configuration file is given".to_owned()))?;
+        Ok(Source { file, set })
+    }
+}
+
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let interrupt = Interrupt::listen();
-    let mut spec = load(&args.source, args.quiet)?;
+    let mut spec = load(&args.source()?, args.quiet)?;
     if let Some(threads) = args.threads {
         spec.run.threads = Some(super::positive_threads(threads)?);
     }

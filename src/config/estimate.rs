@@ -90,6 +90,17 @@ impl Estimate {
         }
     }
 
+    /// Estimates a run of a network whose synapses lie in a mapped file: the system takes their memory back where it is
+    /// short.
+    pub fn of_model(network: &NetworkSpec, run: &RunOptions, synapses: u64) -> Self {
+        let mut estimate = Self::of(network, run);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = run.threads.unwrap_or(cores).min(cores) as f64;
+        estimate.synapses = synapses as f64;
+        estimate.seconds += estimate.synapses * ASSUMED_RATE_HZ * run.duration_ms * 1e-3 * EVENT_S / threads;
+        estimate
+    }
+
     /// Whether the memory there is will do.
     ///
     /// # Errors

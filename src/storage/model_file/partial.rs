@@ -1,6 +1,6 @@
 //! Parts of a model file: chosen neurons with their state and synapses, read and replaced without the rest.
 
-use super::description::{Description, precision_of};
+use super::description::Description;
 use super::{MappedModel, VERSION, of_population, of_store};
 use crate::compute::records::{Arena, Format, SourceRow};
 use crate::engine::{Precision, Synapse};
@@ -90,6 +90,16 @@ impl MappedModel {
                 Ok(chosen)
             }
         }
+    }
+
+    /// Where a synapse of [`load`](Self::load) leads: population, index within it, name of the receptor.
+    ///
+    /// # Panics
+    /// If it is not of this network.
+    pub fn target(&self, synapse: &Synapse) -> (&str, u32, &str) {
+        let (p, index) = self.description.locate(synapse.target).expect("a neuron of this network");
+        let population = &self.description.populations[p];
+        (&population.name, index, &population.receptors[synapse.receptor].name)
     }
 
     /// Reads neurons (numbers in the whole network) with their parameters, state and synapses. Only what belongs to
@@ -194,7 +204,7 @@ impl MappedModel {
         let compression = self.file.compression();
         let mut writer = ContainerWriter::create(&path, super::FORMAT, compression)?;
         self.file.copy_into(&mut writer, |array| columns.contains_key(array))?;
-        let single = precision_of(&description.precision) == Some(Precision::F32);
+        let single = Precision::named(&description.precision) == Some(Precision::F32);
         for (array, (p, values)) in &columns {
             let folder = of_population(&description.populations[*p].name, "parameters");
             if array.starts_with(&folder) && self.description.populations[*p].per_neuron.is_empty() {
