@@ -4,6 +4,7 @@
 
 mod cells;
 mod inputs;
+mod nest_time;
 mod records;
 mod run;
 mod synapses;
