@@ -4,6 +4,8 @@
 //! survives a kill in `docs/decisions/hdf5.md`.
 
 mod cadence;
+mod checkpoint;
+mod checkpoints;
 mod container;
 mod csv_spikes;
 mod hdf5_stream;
@@ -21,6 +23,8 @@ mod sonata_spikes;
 mod state_report;
 mod utc;
 
+pub use checkpoint::{Checkpoint, CheckpointCost, CheckpointedRun, Origin};
+pub use checkpoints::{Checkpoints, Latest};
 pub use container::Compression;
 pub use csv_spikes::CsvSpikes;
 pub use machine::Machine;

@@ -1,5 +1,6 @@
 //! The folder a run writes its results into.
 
+use super::checkpoints;
 use super::hdf5_stream::{CREATOR, CREATOR_NAME};
 use super::read_spikes::open_hdf5;
 use super::run_record::{self, RunRecord};
@@ -34,13 +35,26 @@ impl OutputDir {
         if let (false, Some(found)) = (overwrite, earlier.first()) {
             return Err(Error::WouldOverwrite { path, found: found.clone() });
         }
-        // The record goes last: it lists the others, should the removal be interrupted and done again.
-        earlier.sort_by_key(|name| name == run_record::FILE);
+        // The record goes last: it lists the others, should the removal be interrupted and done again. Checkpoints, which
+        // need the others, go first.
+        earlier.sort_by_key(|name| (name == run_record::FILE, !name.contains('/')));
         for name in earlier {
             let file = path.join(name);
             std::fs::remove_file(&file).map_err(|e| Error::io(&file, "remove", e))?;
         }
+        // Fails if something else is in there, which stays.
+        let _ = std::fs::remove_dir(path.join(checkpoints::FOLDER));
         Ok(Self { path })
+    }
+
+    /// Takes a folder with the results of a run that goes on.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn reopen(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let about = std::fs::metadata(&path).map_err(|e| Error::io(&path, "open", e))?;
+        if about.is_dir() { Ok(Self { path }) } else { Err(Error::format(path, "it is not a folder")) }
     }
 
     /// The folder, or a file in it: `path("")` is the folder itself.
@@ -68,18 +82,18 @@ impl OutputDir {
         })
     }
 
-    /// Names of the result files in the folder, sorted, without the record of the run.
+    /// Names of the result files in the folder, sorted, without the record of the run and checkpoints.
     ///
     /// # Errors
     /// The folder cannot be read.
     pub fn results(&self) -> Result<Vec<String>> {
         let mut names = earlier_results(&self.path)?;
-        names.retain(|name| name != run_record::FILE);
+        names.retain(|name| name != run_record::FILE && !name.contains('/'));
         Ok(names)
     }
 }
 
-/// Names of the files in a folder that this program wrote as results, sorted.
+/// Names of the files in a folder that this program wrote as results, sorted; those of checkpoints with their folder.
 fn earlier_results(folder: &Path) -> Result<Vec<String>> {
     let record = folder.join(run_record::FILE);
     // A record that cannot be read lists nothing; its own name is known anyway.
@@ -94,6 +108,10 @@ fn earlier_results(folder: &Path) -> Result<Vec<String>> {
         if is_file && ours() {
             names.push(name);
         }
+    }
+    let checkpoints = folder.join(checkpoints::FOLDER);
+    if checkpoints.is_dir() {
+        names.extend(checkpoints::names(&checkpoints)?.iter().map(|name| format!("{}/{name}", checkpoints::FOLDER)));
     }
     names.sort();
     Ok(names)
@@ -142,6 +160,26 @@ mod tests {
             std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, ["network.h5", "notes.txt"]);
+    }
+
+    #[test]
+    fn checkpoints_are_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = folder.path().join("checkpoints");
+        std::fs::create_dir(&checkpoints).unwrap();
+        let put = |name: &str| std::fs::write(checkpoints.join(name), b"x").unwrap();
+        put("step_000000000012.h5");
+        put(".step_000000000013.h5.part");
+        put("mine");
+        let error = OutputDir::create(folder.path(), false).unwrap_err();
+        assert!(matches!(&error, Error::WouldOverwrite { .. }), "{error}");
+        let dir = OutputDir::create(folder.path(), true).unwrap();
+        assert_eq!(std::fs::read_dir(&checkpoints).unwrap().count(), 1);
+        std::fs::remove_file(checkpoints.join("mine")).unwrap();
+        put("step_000000000012.h5");
+        assert!(dir.results().unwrap().is_empty());
+        OutputDir::create(folder.path(), true).unwrap();
+        assert!(!checkpoints.exists());
     }
 
     #[test]
