@@ -5,6 +5,7 @@
 //! combinations are checked, every fault is noted with its place, and reading goes on to the next.
 
 mod cells;
+mod checkpoint;
 mod datafile;
 mod distribution;
 mod estimate;
@@ -23,6 +24,7 @@ mod space;
 mod stimulus;
 mod tree;
 
+pub use checkpoint::CheckpointSpec;
 pub use estimate::Estimate;
 pub use memory::available_memory;
 pub use record::{RecordKind, RecordSpec};
@@ -49,6 +51,8 @@ pub struct RunSpec {
     pub records: Vec<RecordSpec>,
     /// Where results go.
     pub output: OutputSpec,
+    /// When checkpoints are written, if they are.
+    pub checkpoint: Option<CheckpointSpec>,
     /// For each population the ids that a table gave its neurons, if one did.
     pub ids: Vec<Option<Arc<[u64]>>>,
     /// The whole configuration with defaults filled in; it can be read again as a configuration.
@@ -197,6 +201,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
     let format = output.as_ref().map(|output| output.spikes_format).unwrap_or_default();
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
+    let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
 
     let ids = populations.iter().map(|p| p.ids.as_ref().map(|ids| ids.list.clone())).collect();
     let specs: Option<Vec<_>> = populations.into_iter().map(|population| population.spec).collect();
@@ -208,7 +213,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
                 ctx.fault(&fault.key, tree::place_of(&root, &fault.key), fault.message);
             }
             let path = path.to_owned();
-            let spec = RunSpec { network, run, records, output, ids, resolved: resolved.into(), path };
+            let spec = RunSpec { network, run, records, output, checkpoint, ids, resolved: resolved.into(), path };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()
