@@ -2,6 +2,7 @@
 
 mod calendar;
 mod connectivity;
+mod connectivity_image;
 mod digest;
 mod fingerprint;
 mod lay_out;
@@ -17,7 +18,9 @@ mod state;
 mod stimulus;
 
 pub use connectivity::{Connectivity, Synapse};
+pub(crate) use connectivity_image::{ConnectivityShape, words_of};
 pub use digest::{Digest, DigestState};
+pub(crate) use partition::Partition;
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
 pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};
 pub use snapshot::{Counters, PopulationState, ProcessState, Snapshot, StateColumn};

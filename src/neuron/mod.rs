@@ -278,6 +278,16 @@ pub trait NeuronModel: Send + Sync + std::fmt::Debug {
         self.parameters().iter().map(|p| p.default).collect()
     }
 
+    /// The options that are not numbers, and the text of each.
+    fn options(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
+    /// The spikes (time in ms, index within the population) of a model that is made of given spikes.
+    fn given_spikes(&self) -> Option<&[(f64, u32)]> {
+        None
+    }
+
     /// Faults of a combination of parameter values (in order), for example a reset above the threshold: each a
     /// parameter's name and a sentence. `dt` in ms.
     fn check(&self, values: &[f64], dt: f64) -> Vec<(&'static str, String)> {

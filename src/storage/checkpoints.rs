@@ -1,11 +1,9 @@
 //! The checkpoints of a run: which are kept, and which is the newest that can be gone on from.
 
 use super::checkpoint::Checkpoint;
+use super::output_dir::{CHECKPOINTS, OutputDir};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
-
-/// Name of the folder within that of the results.
-pub(super) const FOLDER: &str = "checkpoints";
 
 /// The folder with the checkpoints of a run.
 #[derive(Debug, Clone)]
@@ -26,19 +24,13 @@ pub struct Latest {
 }
 
 impl Checkpoints {
-    /// Those of the run whose results are in `results`, of which the newest `keep` (at least one) are kept.
+    /// Those of the run with these results, of which the newest `keep` (at least one) are kept.
     ///
     /// # Errors
-    /// The folder cannot be made or read.
-    pub fn of(results: impl AsRef<Path>, keep: usize) -> Result<Self> {
-        let folder = results.as_ref().join(FOLDER);
+    /// The folder cannot be made.
+    pub fn of(results: &OutputDir, keep: usize) -> Result<Self> {
+        let folder = results.checkpoints();
         std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "create", e))?;
-        for name in names(&folder)? {
-            // What a run was writing when it was killed.
-            if name.starts_with('.') {
-                remove(&folder.join(name))?;
-            }
-        }
         Ok(Self { folder, keep: keep.max(1) })
     }
 
@@ -70,7 +62,7 @@ impl Checkpoints {
     /// # Errors
     /// There is none; the folder cannot be read.
     pub fn latest(results: impl AsRef<Path>) -> Result<Latest> {
-        let folder = results.as_ref().join(FOLDER);
+        let folder = results.as_ref().join(CHECKPOINTS);
         let mut damaged = Vec::new();
         let all = if folder.is_dir() { files(&folder)? } else { Vec::new() };
         for (_, path) in all.into_iter().rev() {
@@ -93,7 +85,7 @@ impl Checkpoints {
         let folder = checkpoint.parent()?;
         step_of(checkpoint.file_name()?.to_str()?)?;
         let absolute = std::path::absolute(folder).ok()?;
-        (absolute.file_name()? == FOLDER)
+        (absolute.file_name()? == CHECKPOINTS)
             .then(|| folder.parent().map(Path::to_owned))?
             .map(|results| if results.as_os_str().is_empty() { PathBuf::from(".") } else { results })
     }
@@ -114,25 +106,13 @@ fn remove(path: &Path) -> Result<()> {
     std::fs::remove_file(path).map_err(|e| Error::io(path, "remove", e))
 }
 
-/// Names of the files in a folder of checkpoints that this program wrote there.
-pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))? {
-        let entry = entry.map_err(|e| Error::io(folder, "read", e))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let whole = name.strip_prefix('.').and_then(|n| n.strip_suffix(".part")).unwrap_or(&name);
-        if step_of(whole).is_some() {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
 /// Checkpoints in a folder, ascending by step.
 fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let names = names(folder)?;
-    let mut files: Vec<_> = names.iter().filter_map(|name| Some((step_of(name)?, folder.join(name)))).collect();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, "read", e))? {
+        let entry = entry.map_err(|e| Error::io(folder, "read", e))?;
+        files.extend(entry.file_name().to_str().and_then(step_of).map(|step| (step, entry.path())));
+    }
     files.sort();
     Ok(files)
 }
@@ -143,13 +123,13 @@ mod tests {
     use super::*;
 
     fn steps(results: &Path) -> Vec<u64> {
-        files(&results.join(FOLDER)).unwrap().into_iter().map(|(step, _)| step).collect()
+        files(&results.join(CHECKPOINTS)).unwrap().into_iter().map(|(step, _)| step).collect()
     }
 
     #[test]
     fn the_newest_are_kept() {
         let results = tempfile::tempdir().unwrap();
-        let checkpoints = Checkpoints::of(results.path(), 2).unwrap();
+        let checkpoints = Checkpoints::of(&OutputDir::resume(results.path()).unwrap(), 2).unwrap();
         for step in [0, 5, 1_000_000_000_000_000, 17] {
             checkpoints.write(&example(step)).unwrap();
         }
@@ -170,8 +150,8 @@ mod tests {
         let results = tempfile::tempdir().unwrap();
         let none = Checkpoints::latest(results.path()).unwrap_err().to_string();
         assert!(none.contains("there is no checkpoint"), "{none}");
-        let checkpoints = Checkpoints::of(results.path(), 3).unwrap();
-        let folder = results.path().join(FOLDER);
+        let checkpoints = Checkpoints::of(&OutputDir::resume(results.path()).unwrap(), 3).unwrap();
+        let folder = results.path().join(CHECKPOINTS);
         for step in [1, 2, 3] {
             checkpoints.write(&example(step)).unwrap();
         }
@@ -183,15 +163,11 @@ mod tests {
         bytes[middle..middle + 4096].fill(0x55);
         std::fs::write(folder.join(file_name(2)), bytes).unwrap();
         std::fs::write(folder.join("notes.h5"), b"mine").unwrap();
-        let part = folder.join(".step_000000000004.h5.part");
-        std::fs::write(&part, b"x").unwrap();
         let latest = Checkpoints::latest(results.path()).unwrap();
         assert_eq!((latest.checkpoint.snapshot.step, latest.damaged.len()), (1, 2));
         assert!(latest.damaged[0].to_string().contains("step_000000000003.h5"), "{}", latest.damaged[0]);
         std::fs::remove_file(folder.join(file_name(1))).unwrap();
         let error = Checkpoints::latest(results.path()).unwrap_err().to_string();
         assert!(error.contains("none of the 2 checkpoints in it is intact"), "{error}");
-        Checkpoints::of(results.path(), 3).unwrap();
-        assert!(!part.exists() && folder.join("notes.h5").exists());
     }
 }
