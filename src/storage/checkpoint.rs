@@ -23,18 +23,6 @@ pub struct Checkpoint {
     pub run: CheckpointedRun,
 }
 
-/// Where the network of a run came from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Origin {
-    /// It was built from a configuration file.
-    Config {
-        /// The file; relative paths in the configuration are relative to it.
-        file: PathBuf,
-    },
-}
-
 /// What writing checkpoints has cost a run.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct CheckpointCost {
@@ -55,12 +43,10 @@ pub struct CheckpointedRun {
     pub started: String,
     /// When the checkpoint was written, RFC 3339 in UTC.
     pub written: String,
-    /// Where the network came from.
-    pub origin: Origin,
-    /// The whole configuration, with every default filled in.
+    /// The configuration file, or the model file, that the network came from.
+    pub file: PathBuf,
+    /// The whole configuration, with every default filled in. It names the model file where there is one.
     pub config: serde_json::Value,
-    /// Biological time at which the run is to end, ms.
-    pub until_ms: f64,
     /// Biological times at which the run was resumed, ms.
     pub resumed_ms: Vec<f64>,
     /// The checkpoints before this one.
@@ -309,9 +295,8 @@ pub(super) mod tests {
             tessera: "1.2.3".into(),
             started: "2026-01-01T00:00:00Z".into(),
             written: "2026-01-01T00:00:01Z".into(),
-            origin: Origin::Config { file: "x.toml".into() },
+            file: "x.toml".into(),
             config: serde_json::json!({ "run": { "dt": 0.1 + 0.2, "duration": 123.456_789_012_345_67 } }),
-            until_ms: 1e3 / 3.0,
             resumed_ms: vec![1.0, 2.5],
             cost: CheckpointCost { number: 4, seconds: 0.5, bytes: 6 },
         };

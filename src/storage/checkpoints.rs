@@ -49,12 +49,15 @@ impl Checkpoints {
         Ok(bytes)
     }
 
-    /// Removes those of steps after `step`, for a run that goes on from there: its records will end there.
+    /// Removes those of steps after `step`, for a run that goes on from there: its records will end there. Gives their
+    /// number.
     ///
     /// # Errors
     /// A file cannot be removed.
-    pub fn forget_after(&self, step: u64) -> Result<()> {
-        files(&self.folder)?.iter().filter(|(s, _)| *s > step).try_for_each(|(_, path)| remove(path))
+    pub fn forget_after(&self, step: u64) -> Result<usize> {
+        let later: Vec<_> = files(&self.folder)?.into_iter().filter(|(s, _)| *s > step).collect();
+        later.iter().try_for_each(|(_, path)| remove(path))?;
+        Ok(later.len())
     }
 
     /// The newest intact checkpoint of the run whose results are in `results`.
@@ -135,7 +138,7 @@ mod tests {
         }
         // The one with the long number was there when the last was written.
         assert_eq!(steps(results.path()), [5, 17, 1_000_000_000_000_000]);
-        checkpoints.forget_after(17).unwrap();
+        assert_eq!(checkpoints.forget_after(17).unwrap(), 1);
         checkpoints.write(&example(30)).unwrap();
         assert_eq!(steps(results.path()), [17, 30]);
         let latest = Checkpoints::latest(results.path()).unwrap();

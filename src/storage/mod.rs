@@ -28,7 +28,7 @@ mod sonata_spikes;
 mod state_report;
 mod utc;
 
-pub use checkpoint::{Checkpoint, CheckpointCost, CheckpointedRun, Origin};
+pub use checkpoint::{Checkpoint, CheckpointCost, CheckpointedRun};
 pub use checkpoints::{Checkpoints, Latest};
 pub use container::Compression;
 pub use csv_spikes::CsvSpikes;
