@@ -9,8 +9,11 @@ mod interrupt;
 mod model;
 mod plot;
 mod progress;
+mod resume;
 mod run;
+mod simulate;
 
+use crate::config::RunSpec;
 use crate::error::Error;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -50,6 +53,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Construct a network and write it to a model file, from which it runs without construction.
     Build(build::BuildArgs),
+    /// Go on with a run that was killed or interrupted, from its newest checkpoint.
+    Resume(resume::ResumeArgs),
     /// Check a configuration without running it; estimate size, memory and time.
     Check(check::CheckArgs),
     /// Print the JSON Schema of configuration files, for editors.
@@ -88,6 +93,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Build(args) => build::build(&args),
+        Verb::Resume(args) => resume::resume(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Schema => check::schema(),
         Verb::Info(args) => info::info(&args),
@@ -127,6 +133,18 @@ fn positive_threads(threads: usize) -> crate::error::Result<usize> {
         1..=1024 => Ok(threads),
         _ => Err(Error::Usage(format!("--threads {threads} is out of range; allowed are 1 to 1024"))),
     }
+}
+
+/// Lays the choices of where to run over those of a configuration.
+fn place(spec: &mut RunSpec, threads: Option<usize>, isa: Option<&str>) -> crate::error::Result<()> {
+    if let Some(threads) = threads {
+        spec.run.threads = Some(positive_threads(threads)?);
+    }
+    if let Some(isa) = isa {
+        crate::compute::Isa::parse(isa)?;
+        spec.run.isa = Some(isa.to_owned());
+    }
+    Ok(())
 }
 
 fn code_of(error: &Error) -> u8 {

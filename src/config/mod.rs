@@ -7,6 +7,7 @@
 //! combinations are checked, every fault is noted with its place, and reading goes on to the next.
 
 mod cells;
+mod checkpoint;
 mod datafile;
 mod distribution;
 mod estimate;
@@ -27,6 +28,7 @@ mod stimulus;
 mod tree;
 
 pub use crate::metrics::available_memory;
+pub use checkpoint::CheckpointSpec;
 pub use estimate::Estimate;
 pub use record::{RecordKind, RecordSpec};
 pub use reference::reference;
@@ -53,6 +55,8 @@ pub struct RunSpec {
     pub records: Vec<RecordSpec>,
     /// Where results go.
     pub output: OutputSpec,
+    /// When checkpoints are written, if they are.
+    pub checkpoint: Option<CheckpointSpec>,
     /// For each population the ids that a table gave its neurons, if one did.
     pub ids: Vec<Option<Arc<[u64]>>>,
     /// The whole configuration with defaults filled in; it can be read again as a configuration.
@@ -289,6 +293,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
     let format = output.as_ref().map(|output| output.spikes_format).unwrap_or_default();
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
+    let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
 
     let ids = populations.iter().map(|p| p.ids.as_ref().map(|ids| ids.list.clone())).collect();
     let specs: Option<Vec<_>> = populations.into_iter().map(|population| population.spec).collect();
@@ -301,7 +306,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
             }
             let path = path.to_owned();
             let resolved = resolved.into();
-            let spec = RunSpec { network, run, records, output, ids, resolved, path, model: None };
+            let spec = RunSpec { network, run, records, output, checkpoint, ids, resolved, path, model: None };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()

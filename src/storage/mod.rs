@@ -5,6 +5,8 @@
 
 mod aside;
 mod cadence;
+mod checkpoint;
+mod checkpoints;
 mod container;
 mod csv_spikes;
 mod hdf5_stream;
@@ -28,6 +30,8 @@ mod state_report;
 mod utc;
 mod write_spikes;
 
+pub use checkpoint::{Checkpoint, CheckpointCost, CheckpointedRun};
+pub use checkpoints::{Checkpoints, Latest};
 pub use container::Compression;
 pub use csv_spikes::CsvSpikes;
 pub use machine::Machine;
