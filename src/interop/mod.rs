@@ -4,6 +4,7 @@ pub mod edge_list;
 pub mod npy;
 pub mod position_list;
 mod records;
+pub mod sonata;
 pub mod spike_list;
 pub mod table;
 
