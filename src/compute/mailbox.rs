@@ -21,6 +21,11 @@ impl<T> Default for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
+    /// The list of `step`, while nobody else has the mailbox.
+    pub fn list_mut(&mut self, step: u64) -> &mut Vec<T> {
+        self.lists[(step % 2) as usize].get_mut()
+    }
+
     /// The list filled in the step before `step`.
     ///
     /// # Safety

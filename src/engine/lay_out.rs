@@ -165,7 +165,8 @@ fn slice<T: StatePrecision>(
                 }
                 _ => None,
             };
-            let made = Stimulus::new(spec, target, population.name(), part, route, options.dt, model.seed());
+            let origin = (index, place);
+            let made = Stimulus::new(origin, spec, target, population.name(), part, route, options.dt, model.seed());
             if let Some(stimulus) = made {
                 if let Some(receptor) = stimulus.receptor() {
                     receptors[receptor].stimulated = true;

@@ -1,8 +1,9 @@
 //! The crew at work: shards dealt to workers, stepped together, collected at the end of a stretch of steps.
 
 use super::lay_out::ProbePlan;
-use super::recorder::Layout;
+use super::recorder::{Layout, Spike};
 use super::shard::{Fault, PHASES, Shard, WAIT};
+use super::snapshot::StateColumn;
 use crate::compute::clock::{Calibration, ticks};
 use crate::compute::simd::Real;
 use crate::compute::{Barrier, Crew, Isa, Mailbox};
@@ -23,6 +24,20 @@ pub(super) trait Machine: Send {
     fn install_probes(&mut self, layout: &Layout, variables: &[Vec<String>]) -> ProbePlan;
     /// Value of a state variable of a neuron.
     fn state(&self, population: usize, variable: usize, neuron: u32) -> f64;
+    /// Copies the state of a population to where there is a place for each of its neurons.
+    fn take_population(&self, population: usize, columns: &mut [StateColumn], refractory: &mut [u16]);
+    /// The reverse.
+    fn put_population(&mut self, population: usize, columns: &[StateColumn], refractory: &[u16]);
+    /// Copies the state of the process of a noise stimulus to where there is a place for each neuron of its population.
+    fn take_process(&self, origin: (usize, usize), state: &mut [f64]);
+    /// The reverse.
+    fn put_process(&mut self, origin: (usize, usize), state: &[f64]);
+    /// Sends spikes of steps before `step` once more, before the first step, which is `step`.
+    fn send_again(&mut self, step: u64, spikes: &[Spike]);
+    /// The longest delay there may be, steps.
+    fn longest_delay(&self) -> u32;
+    /// A number that tells all synapses together from others, however they lie; `None` if they are damaged.
+    fn synapse_sum(&self) -> Option<u64>;
 }
 
 /// What the shards logged.
@@ -200,6 +215,34 @@ impl<T: Real> Machine for Shards<T> {
             }
         }
         f64::NAN
+    }
+
+    fn take_population(&self, population: usize, columns: &mut [StateColumn], refractory: &mut [u16]) {
+        Shards::take_population(self, population, columns, refractory);
+    }
+
+    fn put_population(&mut self, population: usize, columns: &[StateColumn], refractory: &[u16]) {
+        Shards::put_population(self, population, columns, refractory);
+    }
+
+    fn take_process(&self, origin: (usize, usize), state: &mut [f64]) {
+        Shards::take_process(self, origin, state);
+    }
+
+    fn put_process(&mut self, origin: (usize, usize), state: &[f64]) {
+        Shards::put_process(self, origin, state);
+    }
+
+    fn send_again(&mut self, step: u64, spikes: &[Spike]) {
+        Shards::send_again(self, step, spikes);
+    }
+
+    fn longest_delay(&self) -> u32 {
+        self.longest_of_all()
+    }
+
+    fn synapse_sum(&self) -> Option<u64> {
+        self.sum_of_synapses()
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod calendar;
 mod connectivity;
+mod connectivity_image;
 mod digest;
+mod fingerprint;
 mod lay_out;
 mod machine;
 mod partition;
@@ -11,9 +13,14 @@ mod recorder;
 mod routing;
 mod shard;
 mod simulation;
+mod snapshot;
+mod state;
 mod stimulus;
 
 pub use connectivity::{Connectivity, Synapse};
-pub use digest::Digest;
+pub(crate) use connectivity_image::{ConnectivityShape, words_of};
+pub(crate) use partition::Partition;
+pub use digest::{Digest, DigestState};
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
 pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};
+pub use snapshot::{Counters, PopulationState, ProcessState, Snapshot, StateColumn};

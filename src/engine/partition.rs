@@ -61,7 +61,7 @@ pub struct BlockPlace {
 
 /// What a slot of a shard stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slot {
+pub struct Slot {
     pub population: usize,
     /// Index within the population.
     pub neuron: u32,
@@ -71,49 +71,67 @@ pub(super) struct Slot {
 impl Partition {
     /// Cuts populations of the given (size, number of receptors) into `shards` shards.
     pub fn new(populations: &[(u32, usize)], shards: usize) -> Self {
-        let mut slots = vec![0usize; shards];
-        let mut parts = Vec::with_capacity(populations.len());
-        let mut places = Vec::with_capacity(populations.len());
         let mut dealt = 0usize;
-        let mut order = vec![Vec::new(); shards];
-        for (population, (size, receptors)) in populations.iter().enumerate() {
+        let cuts = populations.iter().map(|(size, _)| {
             let blocks = size.div_ceil(BLOCK) as usize;
             // Whole groups of 128 neurons share their random words: cut there where that costs no balance.
             let unit = if blocks >= 64 * shards { 4 } else { 1 };
             let units = blocks.div_ceil(unit);
-            let mut of_population = Vec::new();
-            let mut of_blocks = Vec::with_capacity(blocks);
-            for (s, slots) in slots.iter_mut().enumerate() {
-                // What does not divide evenly goes to shards in turn, so that small populations spread too.
-                let share = |s: usize| (units * s + dealt % shards) / shards;
-                let (from, to) = ((share(s) * unit).min(blocks), (share(s + 1) * unit).min(blocks));
-                if from == to {
-                    continue;
-                }
+            // What does not divide evenly goes to shards in turn, so that small populations spread too.
+            let share = |s: usize| ((units * s + dealt % shards) / shards * unit).min(blocks);
+            let cut = (0..shards).map(|s| (s, share(s), share(s + 1))).filter(|(_, from, to)| from < to);
+            let cut = cut.map(|(s, from, to)| {
                 let first = from as u32 * BLOCK;
-                let len = (to as u32 * BLOCK).min(*size) - first;
-                let part = Part { shard: s, first, len, slot: *slots };
+                (s, first, (to as u32 * BLOCK).min(*size) - first)
+            });
+            let cut: Vec<_> = cut.collect();
+            dealt += units % shards;
+            cut
+        });
+        let cuts: Vec<_> = cuts.collect();
+        Self::of_cuts(populations, shards, &cuts).expect("every neuron is dealt once")
+    }
+
+    /// The partition in which population `p` has the parts `cuts[p]`: (shard, first neuron, number of neurons).
+    /// `None` if they do not hold every neuron once, in order, in whole blocks.
+    pub fn of_cuts(populations: &[(u32, usize)], shards: usize, cuts: &[Vec<(usize, u32, u32)>]) -> Option<Self> {
+        let mut slots = vec![0usize; shards];
+        let mut order = vec![Vec::new(); shards];
+        let mut parts = Vec::with_capacity(populations.len());
+        let mut places = Vec::with_capacity(populations.len());
+        for (population, (size, receptors)) in populations.iter().enumerate() {
+            let mut of_population = Vec::new();
+            let mut of_blocks = Vec::new();
+            let mut next = 0u32;
+            for &(shard, first, len) in cuts.get(population)? {
+                let whole = len > 0 && first == next && first.is_multiple_of(BLOCK);
+                next = first.checked_add(len).filter(|end| whole && shard < shards && end <= size)?;
+                let slots = &mut slots[shard];
+                let part = Part { shard, first, len, slot: *slots };
                 if *receptors > 0 {
-                    order[s].push((*slots, population, of_population.len()));
+                    order[shard].push((*slots, population, of_population.len()));
                 }
                 *slots += part.padded() * receptors;
-                of_blocks.extend((from..to).map(|b| BlockPlace {
-                    shard: s as u32,
-                    slot: (part.slot + (b - from) * BLOCK as usize) as u32,
+                u32::try_from(*slots).ok()?;
+                of_blocks.extend((0..len.div_ceil(BLOCK)).map(|b| BlockPlace {
+                    shard: shard as u32,
+                    slot: part.slot as u32 + b * BLOCK,
                     stride: part.padded() as u32,
                 }));
                 of_population.push(part);
             }
-            dealt += units % shards;
+            if next != *size {
+                return None;
+            }
             parts.push(of_population);
             places.push(of_blocks);
         }
         let receptors = populations.iter().map(|(_, receptors)| *receptors).collect();
-        Self { shards, parts, slots, blocks: places, receptors, order }
+        Some(Self { shards, parts, slots, blocks: places, receptors, order })
     }
 
     /// What a slot of a shard stands for; `None` if it stands for nothing, as those of padding do.
-    pub(super) fn slot(&self, shard: usize, slot: u32) -> Option<Slot> {
+    pub fn slot(&self, shard: usize, slot: u32) -> Option<Slot> {
         let order = &self.order[shard];
         let k = order.partition_point(|(first, ..)| *first <= slot as usize).checked_sub(1)?;
         let (first, population, part) = order[k];

@@ -6,6 +6,7 @@ use super::lay_out;
 use super::machine::{Collected, Machine, MachineFigures};
 use super::recorder::{Layout, PopulationLayout, Recorder, Spike, StateRecording, StateSample};
 use super::shard::{Fault, PHASES, What};
+use super::snapshot::Counters;
 use crate::compute::{Crew, Isa};
 use crate::error::{Error, Result};
 use crate::model::{BrainModel, PopulationId, Selection};
@@ -163,25 +164,34 @@ pub struct RecorderHandle<R> {
 
 /// A network laid out for a number of threads, ready to step.
 pub struct Simulation {
-    machine: Box<dyn Machine>,
-    layout: Layout,
-    variables: Vec<Vec<String>>,
-    weights: Vec<StoredWeights>,
+    pub(super) machine: Box<dyn Machine>,
+    pub(super) layout: Layout,
+    pub(super) variables: Vec<Vec<String>>,
+    pub(super) weights: Vec<StoredWeights>,
     /// The file the synapses lie in, if they do.
-    origin: Option<PathBuf>,
-    recorders: Vec<Box<dyn Recorder>>,
-    started: bool,
-    finished: bool,
-    step: u64,
-    probes: lay_out::ProbePlan,
+    pub(super) origin: Option<PathBuf>,
+    pub(super) recorders: Vec<Box<dyn Recorder>>,
+    pub(super) started: bool,
+    pub(super) finished: bool,
+    /// State became non-finite or a recorder failed.
+    pub(super) failed: bool,
+    pub(super) step: u64,
+    pub(super) probes: lay_out::ProbePlan,
     stretch: Stretch,
-    figures: Figures,
-    digest: Digest,
+    pub(super) figures: Figures,
+    /// What an earlier process counted that this one goes on from.
+    pub(super) carried: Counters,
+    pub(super) digest: Digest,
+    /// Spikes of the last `longest_delay` steps: some of their synapses may lie ahead.
+    pub(super) in_flight: Vec<Spike>,
+    longest_delay: u64,
     record_s: f64,
     collected: Collected,
     batch: Vec<Spike>,
-    model: BrainModel,
-    options: SimOptions,
+    pub(super) model: BrainModel,
+    pub(super) options: SimOptions,
+    /// Tells the network from others, once somebody has asked.
+    pub(super) network: Option<u64>,
 }
 
 /// How many steps are run between two collections: about as many as take [`Stretch::AIM`].
@@ -262,6 +272,7 @@ impl Simulation {
             .map(|p| p.model().variables().iter().map(|v| v.name.to_owned()).collect())
             .collect();
         let built = machine.figures();
+        let longest_delay = u64::from(machine.longest_delay());
         let figures = Figures {
             neurons: u64::from(layout.neurons()),
             synapses: built.synapses,
@@ -288,17 +299,22 @@ impl Simulation {
             recorders: Vec::new(),
             started: false,
             finished: false,
+            failed: false,
             step: 0,
             probes: lay_out::ProbePlan::default(),
             // The first is short: steps of a large network take long, and the caller may want to stop.
             stretch: Stretch { steps: 1 },
             figures,
+            carried: Counters::default(),
             digest: Digest::default(),
+            in_flight: Vec::new(),
+            longest_delay,
             record_s: 0.0,
             collected: Collected::default(),
             batch: Vec::new(),
             model,
             options,
+            network: None,
         })
     }
 
@@ -316,7 +332,7 @@ impl Simulation {
     /// # Errors
     /// If the simulation has begun.
     pub fn record_boxed(&mut self, recorder: Box<dyn Recorder>) -> Result<()> {
-        self.refuse_when_started("recorders")?;
+        self.refuse_when_started("recorders are added")?;
         self.recorders.push(recorder);
         Ok(())
     }
@@ -326,7 +342,7 @@ impl Simulation {
     /// # Errors
     /// If the simulation has begun, or the population, a variable or a neuron does not exist.
     pub fn record_state(&mut self, mut recording: StateRecording) -> Result<()> {
-        self.refuse_when_started("state recordings")?;
+        self.refuse_when_started("state recordings are added")?;
         let Some(population) = self.model.populations().get(recording.population) else {
             return Err(Error::Usage(format!("there is no population number {}", recording.population)));
         };
@@ -357,8 +373,8 @@ impl Simulation {
         Ok(())
     }
 
-    fn refuse_when_started(&self, what: &str) -> Result<()> {
-        if self.started { Err(Error::Usage(format!("{what} are added before the first step"))) } else { Ok(()) }
+    pub(super) fn refuse_when_started(&self, what: &str) -> Result<()> {
+        if self.started { Err(Error::Usage(format!("{what} before the first step"))) } else { Ok(()) }
     }
 
     /// A recorder that was added with [`record`](Self::record).
@@ -424,6 +440,7 @@ impl Simulation {
                 self.stretch.adapt(ran);
             }
             if result.is_err() {
+                self.failed = true;
                 break;
             }
             let told = Progress {
@@ -441,13 +458,14 @@ impl Simulation {
         result.map(|()| outcome)
     }
 
-    fn start(&mut self) -> Result<()> {
+    pub(super) fn start(&mut self) -> Result<()> {
         if !self.started {
             self.started = true;
             self.probes = self.machine.install_probes(&self.layout, &self.variables);
-            for recorder in &mut self.recorders {
-                recorder.start(&self.layout)?;
-            }
+            let mut recorders = self.recorders.iter_mut();
+            let started = recorders.try_for_each(|recorder| recorder.start(&self.layout));
+            self.failed = started.is_err();
+            return started;
         }
         Ok(())
     }
@@ -458,6 +476,9 @@ impl Simulation {
         self.batch.clear();
         self.batch.extend(self.collected.spikes.iter().map(|(step, neuron)| Spike { step: *step, neuron: *neuron }));
         self.digest.update(&self.batch);
+        let oldest = self.step.saturating_sub(self.longest_delay);
+        self.in_flight.drain(..self.in_flight.partition_point(|spike| spike.step < oldest));
+        self.in_flight.extend_from_slice(&self.batch[self.batch.partition_point(|spike| spike.step < oldest)..]);
         self.figures.spikes += self.batch.len() as u64;
         for spike in &self.batch {
             self.figures.population_spikes[self.layout.locate(spike.neuron).0] += 1;
@@ -512,11 +533,14 @@ impl Simulation {
     pub fn figures(&self) -> Figures {
         let MachineFigures { events, phases, busy, overflows, .. } = self.machine.figures();
         let mut figures = self.figures.clone();
-        figures.synaptic_events = events;
+        figures.synaptic_events = self.carried.synaptic_events + events;
         figures.busy_s = busy;
-        figures.row_overflows = overflows;
+        figures.row_overflows = self.carried.row_overflows + overflows;
         figures.phases_s = PHASES.iter().map(|name| (*name).to_owned()).zip(phases).collect();
         figures.phases_s.insert("record".to_owned(), self.record_s);
+        for (phase, seconds) in &self.carried.phases_s {
+            *figures.phases_s.entry(phase.clone()).or_default() += seconds;
+        }
         figures.spike_digest = self.digest.hex();
         figures
     }

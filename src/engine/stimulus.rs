@@ -19,6 +19,8 @@ pub(super) struct Route {
 
 /// One stimulus on one part of a population.
 pub(super) struct Stimulus<T> {
+    /// Where it stands in the description: (stimulus, target).
+    pub origin: (usize, usize),
     /// Steps in which it acts.
     active: Range<u64>,
     /// 1 for the neurons it acts on, 0 for the others, if not all.
@@ -87,7 +89,9 @@ pub(super) struct Target<'a, T: Real> {
 
 impl<T: Real> Stimulus<T> {
     /// Prepares a stimulus for a part; `None` if none of its neurons is selected.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
+        origin: (usize, usize),
         spec: &StimulusSpec,
         target: &StimulusTarget,
         population: &str,
@@ -182,7 +186,7 @@ impl<T: Real> Stimulus<T> {
                 pairs: chosen.unwrap_or_else(|| (0..part.len).map(|i| (i, part.first + i)).collect()),
             },
         };
-        Some(Self { active, gains, kind })
+        Some(Self { origin, active, gains, kind })
     }
 
     /// Whether it is a Poisson stimulus of the whole part onto `receptor` that acts in `step`, so that its
@@ -210,6 +214,27 @@ impl<T: Real> Stimulus<T> {
             Kind::Poisson(poisson) => Some(poisson.receptor),
             Kind::Spikes { receptor, .. } => Some(*receptor),
             _ => None,
+        }
+    }
+
+    /// Copies the state of its process, if it has one, to the places of those neurons of the part that it acts on.
+    pub fn take_process(&self, to: &mut [f64]) {
+        if let Kind::Noise(noise) = &self.kind {
+            for (i, (to, from)) in to.iter_mut().zip(&noise.state).enumerate() {
+                if self.gains.as_ref().is_none_or(|gains| gains[i] != T::ZERO) {
+                    *to = *from;
+                }
+            }
+        }
+    }
+
+    /// Takes the state of its process, if it has one, from the places of the neurons of the part.
+    pub fn put_process(&mut self, from: &[f64]) {
+        if let Kind::Noise(noise) = &mut self.kind {
+            for ((state, value), from) in noise.state.iter_mut().zip(&mut noise.values).zip(from) {
+                *state = *from;
+                *value = T::of(noise.mean + *from);
+            }
         }
     }
 

@@ -246,6 +246,9 @@ impl<T> Block<'_, T> {
 }
 
 /// The constants of a model for one part of a population, and its step.
+///
+/// What changes from step to step belongs in the block's columns and refractory counters: checkpoints keep those, and
+/// do not see what the stepper itself holds.
 pub trait Stepper<T: Real>: Send {
     /// Advances the block by one step: reads `inputs` and `current`, updates `columns`, marks `spikes`.
     fn step(&mut self, block: &mut Block<'_, T>);
@@ -259,7 +262,8 @@ impl<T: Real, F: FnMut(&mut Block<'_, T>) + Send> Stepper<T> for F {
 
 /// A neuron model. Implement it for your own type to run it in the engine beside those of the library.
 ///
-/// The value itself holds the model's parameter values that all neurons share.
+/// The value itself holds the model's parameter values that all neurons share. What it holds beside the parameters it
+/// names should show in its `Debug` text, by which a resumed run recognises the network it was.
 pub trait NeuronModel: Send + Sync + std::fmt::Debug {
     /// Name as configuration files use it.
     fn name(&self) -> &str;
@@ -272,6 +276,16 @@ pub trait NeuronModel: Send + Sync + std::fmt::Debug {
     /// This value's parameters, in the order of [`parameters`](Self::parameters).
     fn values(&self) -> Vec<f64> {
         self.parameters().iter().map(|p| p.default).collect()
+    }
+
+    /// The options that are not numbers, and the text of each.
+    fn options(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
+    /// The spikes (time in ms, index within the population) of a model that is made of given spikes.
+    fn given_spikes(&self) -> Option<&[(f64, u32)]> {
+        None
     }
 
     /// Faults of a combination of parameter values (in order), for example a reset above the threshold: each a

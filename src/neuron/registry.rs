@@ -117,6 +117,8 @@ pub(super) trait Choice: Sized + Copy + Default + PartialEq {
     const TEXTS: &'static [&'static str];
     /// The value of a text.
     fn parse(text: &str) -> Option<Self>;
+    /// The text of the value.
+    fn text(self) -> &'static str;
 }
 
 /// Defines an option's enum: variants with the text that names each. The first is the default.
@@ -140,6 +142,12 @@ macro_rules! choice {
                     $first_text => Some(Self::$first),
                     $($text => Some(Self::$variant),)*
                     _ => None,
+                }
+            }
+            fn text(self) -> &'static str {
+                match self {
+                    Self::$first => $first_text,
+                    $(Self::$variant => $text,)*
                 }
             }
         }
@@ -195,6 +203,11 @@ macro_rules! parameters {
             fn in_order(&self) -> Vec<f64> {
                 vec![$(self.$field),*]
             }
+
+            #[allow(dead_code)]
+            fn chosen(&self) -> Vec<(&'static str, &'static str)> {
+                vec![$((stringify!($option), $crate::neuron::registry::Choice::text(self.$option))),*]
+            }
         }
 
         impl Default for $name {
@@ -241,6 +254,9 @@ macro_rules! numeric_model {
         }
         fn values(&self) -> Vec<f64> {
             self.in_order()
+        }
+        fn options(&self) -> Vec<(&'static str, &'static str)> {
+            self.chosen()
         }
         fn stepper_f32(
             &self,
@@ -303,6 +319,8 @@ mod tests {
                     assert_eq!(model.values(), defaults);
                     assert!(info.parameters.iter().all(|p| p.allowed.contains(p.default) && !p.doc.is_empty()));
                     assert_eq!(model.check(&defaults, 0.1), []);
+                    let options: Vec<_> = info.options.iter().map(|o| (o.name, o.default)).collect();
+                    assert_eq!(model.options(), options);
                 }
                 (Err(faults), Some(_)) => assert!(!faults.is_empty()),
                 (built, needs) => panic!("{}: {built:?}, needs {needs:?}", info.name),

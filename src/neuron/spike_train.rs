@@ -154,6 +154,10 @@ impl NeuronModel for SpikeTrain {
         INFO.name
     }
 
+    fn given_spikes(&self) -> Option<&[(f64, u32)]> {
+        Some(&self.events)
+    }
+
     fn variables(&self) -> &[Variable] {
         &[]
     }

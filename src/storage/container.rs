@@ -20,6 +20,9 @@ const FORMAT: &str = "format";
 const HEADER: &str = "header";
 /// Large arrays begin on a page of the file, and so of memory when they are mapped.
 const PAGE: u64 = 4096;
+/// Registered numbers of the HDF5 filters used.
+const DEFLATE: u16 = 1;
+const ZSTD: u16 = 32_015;
 /// Bytes of a chunk of a compressed array, and of a slab of a large one.
 const SLAB: usize = 1 << 20;
 /// A compressed array that claims to be this many times larger than its file is not believed. Long runs of zeros shrink
@@ -124,6 +127,16 @@ impl ContainerWriter {
             None => file.create_group(path).map(drop),
             Some((above, name)) => file.root_group().group(above)?.create_group(name).map(drop),
         })
+    }
+
+    /// Makes a group unless it is there.
+    pub fn ensure_group(&self, path: &str) -> Result<()> {
+        let there = self.attempt(|file| {
+            let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let above = if above.is_empty() { file.root_group() } else { file.root_group().group(above)? };
+            Ok(above.group_names()?.iter().any(|n| n == name))
+        })?;
+        if there { Ok(()) } else { self.group(path) }
     }
 
     /// Writes an array of that path and shape.
@@ -304,6 +317,9 @@ impl Container {
             return Err(damaged("its checksum is wrong"));
         }
         container.header = serde_json::from_slice(&text).map_err(|e| damaged(&e.to_string()))?;
+        if let Some(path) = container.header.arrays.iter().find(|(_, e)| e.shape.is_empty()).map(|(path, _)| path) {
+            return Err(damaged(&format!("/{path} has no shape")));
+        }
         if container.header.version > newest {
             let found = container.header.version;
             let message = format!("it has version {found} of `{format}`; this program reads versions up to {newest}");
@@ -325,16 +341,6 @@ impl Container {
     /// What its writer said of it.
     pub fn description(&self) -> &serde_json::Value {
         &self.header.description
-    }
-
-    /// Shape of an array.
-    pub fn shape(&self, path: &str) -> Result<&[u64]> {
-        Ok(&self.entry(path)?.shape)
-    }
-
-    /// Names of the arrays, sorted.
-    pub fn arrays(&self) -> impl Iterator<Item = &str> {
-        self.header.arrays.keys().map(String::as_str)
     }
 
     fn entry(&self, path: &str) -> Result<&Entry> {
@@ -384,6 +390,68 @@ impl Container {
         Ok(values)
     }
 
+    /// One element of a one-dimensional array of floating-point numbers of either width.
+    pub fn number(&self, path: &str, index: u64) -> Result<f64> {
+        let value = match self.entry(path)?.element.as_str() {
+            "f4" => self.rows::<f32>(path, index, 1)?.first().copied().map(f64::from),
+            _ => self.rows::<f64>(path, index, 1)?.first().copied(),
+        };
+        value.ok_or_else(|| self.damaged(path, "it is empty"))
+    }
+
+    /// How its arrays are kept: that of the largest decides.
+    pub fn compression(&self) -> Compression {
+        let size = |e: &Entry| e.shape.iter().fold(1u64, |a, n| a.saturating_mul(*n));
+        let largest = self.header.arrays.iter().max_by_key(|(_, e)| size(e));
+        let filters = largest.and_then(|(path, _)| self.file.dataset(path).ok()?.filters().ok()).unwrap_or_default();
+        match filters.iter().map(|f| f.id).collect::<Vec<_>>() {
+            ids if ids.contains(&ZSTD) => Compression::Zstd,
+            ids if ids.contains(&DEFLATE) => Compression::Gzip,
+            _ => Compression::None,
+        }
+    }
+
+    /// Reads an array of floating-point numbers of either width.
+    pub fn numbers(&self, path: &str) -> Result<Vec<f64>> {
+        match self.entry(path)?.element.as_str() {
+            "f4" => Ok(self.read::<f32>(path)?.into_iter().map(f64::from).collect()),
+            _ => self.read::<f64>(path),
+        }
+    }
+
+    /// Copies all arrays but those that `skip` names, checking each on the way.
+    pub fn copy_into(&self, to: &mut ContainerWriter, skip: impl Fn(&str) -> bool) -> Result<()> {
+        let mut groups = std::collections::BTreeSet::new();
+        for path in self.header.arrays.keys() {
+            for (slash, _) in path.match_indices('/') {
+                groups.insert(&path[..slash]);
+            }
+        }
+        groups.into_iter().try_for_each(|group| to.group(group))?;
+        for (path, entry) in self.header.arrays.iter().filter(|(path, _)| !skip(path)) {
+            match entry.element.as_str() {
+                "u1" => self.copy::<u8>(path, to)?,
+                "u2" => self.copy::<u16>(path, to)?,
+                "u4" => self.copy::<u32>(path, to)?,
+                "u8" => self.copy::<u64>(path, to)?,
+                "f4" => self.copy::<f32>(path, to)?,
+                "f8" => self.copy::<f64>(path, to)?,
+                other => return Err(self.damaged(path, &format!("unknown type `{other}`"))),
+            }
+            if to.arrays[path] != *entry {
+                return Err(self.damaged(path, "its checksum is wrong"));
+            }
+        }
+        Ok(())
+    }
+
+    fn copy<T: Element>(&self, path: &str, to: &mut ContainerWriter) -> Result<()> {
+        let shape = self.entry(path)?.shape.clone();
+        let mut slabs = to.slabs::<T>(path, &shape)?;
+        self.pieces::<T>(path, |piece| slabs.write(piece))?;
+        slabs.finish()
+    }
+
     /// Some rows of an array, unchecked but for their place.
     pub fn rows<T: Element>(&self, path: &str, first: u64, rows: u64) -> Result<Vec<T>> {
         let (data, entry) = self.data::<T>(path)?;
@@ -428,17 +496,27 @@ impl Container {
 
     /// Checks an array without holding all of it.
     fn sum<T: Element>(&self, path: &str) -> Result<()> {
-        let entry = self.entry(path)?;
-        let (rows, row) = (entry.shape[0], entry.shape[1..].iter().product::<u64>().max(1));
-        let step = (16 * SLAB as u64 / (size_of::<T>() as u64 * row)).max(1);
         let mut hash = Xxh3::new();
+        self.pieces::<T>(path, |piece| {
+            T::digest(piece, &mut hash);
+            Ok(())
+        })?;
+        let right = hex(hash.digest()) == self.entry(path)?.xxh3;
+        if right { Ok(()) } else { Err(self.damaged(path, "its checksum is wrong")) }
+    }
+
+    /// Gives an array piece by piece, in order.
+    fn pieces<T: Element>(&self, path: &str, mut take: impl FnMut(&[T]) -> Result<()>) -> Result<()> {
+        let shape = &self.entry(path)?.shape;
+        let (rows, row) = (shape[0], shape[1..].iter().fold(1u64, |a, n| a.saturating_mul((*n).max(1))));
+        let step = (16 * SLAB as u64 / row.saturating_mul(size_of::<T>() as u64)).max(1);
         let mut first = 0;
         while first < rows {
-            let take = step.min(rows - first);
-            T::digest(&self.rows::<T>(path, first, take)?, &mut hash);
-            first += take;
+            let rows = step.min(rows - first);
+            take(&self.rows::<T>(path, first, rows)?)?;
+            first += rows;
         }
-        if hex(hash.digest()) == entry.xxh3 { Ok(()) } else { Err(self.damaged(path, "its checksum is wrong")) }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! A file is written in the single-writer/multiple-reader mode of HDF5: whatever [`Stream::acknowledge`] has returned
 //! for stays readable if the process dies, after the flags that mark the file as open are cleared ([`super::repair`]).
 
+use super::aside;
 use crate::error::{Error, Result};
 use rust_hdf5::format::messages::datatype::EnumMember;
 use rust_hdf5::swmr::SwmrFileWriter;
@@ -49,9 +50,28 @@ pub(super) fn hdf5_error(path: &Path, action: &'static str, error: Hdf5Error) ->
 }
 
 /// An HDF5 file being written.
+///
+/// A write that fails (a full disk) is the last: what the library has in memory then says more than the file holds, so it
+/// is not asked to complete the file, which stays as it was last acknowledged.
 pub(super) struct Stream {
+    /// What the file is called, or is to be called.
     path: PathBuf,
-    writer: SwmrFileWriter,
+    /// Absent once a write has failed.
+    writer: Option<SwmrFileWriter>,
+    state: State,
+    /// Whether the file's name is on disk.
+    named: bool,
+}
+
+/// How far a [`Stream`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The file is being described; it holds nothing worth keeping yet.
+    Described,
+    /// Records are being copied into a file beside the one it will replace.
+    Beside,
+    /// The file grows.
+    Growing,
 }
 
 /// A data set of a [`Stream`] that grows along its first axis.
@@ -82,10 +102,21 @@ impl Stream {
     /// Creates the file with the SONATA root attributes. A file of that name is never replaced.
     pub(super) fn create(path: &Path) -> Result<Self> {
         refuse_existing(path)?;
+        Self::create_at(path, path, State::Described)
+    }
+
+    /// Creates a file beside `path`, whose name it takes when [`put_in_place`](Self::put_in_place) is called. Dropped
+    /// before, it leaves nothing.
+    pub(super) fn create_beside(path: &Path) -> Result<Self> {
+        aside::remove_leftover(path)?;
+        Self::create_at(path, &aside::part_of(path), State::Beside)
+    }
+
+    fn create_at(path: &Path, file: &Path, state: State) -> Result<Self> {
         // A shared file system without locks must not keep anybody from writing results.
-        let writer = SwmrFileWriter::create_with_locking(path, FileLocking::BestEffort)
+        let writer = SwmrFileWriter::create_with_locking(file, FileLocking::BestEffort)
             .map_err(|e| hdf5_error(path, "create", e))?;
-        let mut stream = Self { path: path.to_owned(), writer };
+        let mut stream = Self { path: path.to_owned(), writer: Some(writer), state, named: false };
         stream.attempt("write", |w| {
             w.set_group_attr_numeric("/", "magic", &SONATA_MAGIC)?;
             w.set_group_attr_array("/", "version", &[2], &SONATA_VERSION)?;
@@ -99,7 +130,20 @@ impl Stream {
         action: &'static str,
         f: impl FnOnce(&mut SwmrFileWriter) -> Result<T, Hdf5Error>,
     ) -> Result<T> {
-        f(&mut self.writer).map_err(|e| hdf5_error(&self.path, action, e))
+        let Some(writer) = &mut self.writer else {
+            let message =
+                "it could not be written before; it holds what was on disk then, to be had with `tessera repair`";
+            return Err(Error::format(&self.path, message));
+        };
+        f(writer).map_err(|e| {
+            self.abandon();
+            hdf5_error(&self.path, action, e)
+        })
+    }
+
+    /// Leaves the file as it is. Dropping the library's writer would complete the file by what it has in memory.
+    fn abandon(&mut self) {
+        std::mem::forget(self.writer.take());
     }
 
     /// Makes the group `parent/name`.
@@ -149,7 +193,26 @@ impl Stream {
 
     /// Ends the description of the file: from now on it only grows, and others may read it.
     pub(super) fn begin(&mut self) -> Result<()> {
-        self.attempt("write", SwmrFileWriter::start_swmr)
+        self.attempt("write", SwmrFileWriter::start_swmr)?;
+        if self.state == State::Described {
+            self.state = State::Growing;
+        }
+        Ok(())
+    }
+
+    /// Whether the file still stands beside the one it is to replace.
+    pub(super) fn is_beside(&self) -> bool {
+        self.state == State::Beside
+    }
+
+    /// Gives a file made beside another the other's name. Everything in it must have been acknowledged.
+    pub(super) fn put_in_place(&mut self) -> Result<()> {
+        if self.is_beside() {
+            aside::put_in_place(&self.path)?;
+            self.state = State::Growing;
+            self.named = true;
+        }
+        Ok(())
     }
 
     /// Appends whole rows. They are in the file, but not promised before [`acknowledge`](Self::acknowledge).
@@ -184,13 +247,35 @@ impl Stream {
 
     /// Returns when everything appended so far is on disk and stays readable whatever happens to this process.
     pub(super) fn acknowledge(&mut self) -> Result<()> {
-        self.attempt("write", SwmrFileWriter::flush)
+        self.attempt("write", SwmrFileWriter::flush)?;
+        if !self.named && !self.is_beside() {
+            aside::sync_folder_of(&self.path)?;
+            self.named = true;
+        }
+        Ok(())
     }
 
-    /// Completes the file: every HDF5 reader opens it without further ado.
-    pub(super) fn close(self) -> Result<()> {
-        let Self { path, writer } = self;
-        writer.close().map_err(|e| hdf5_error(&path, "write", e))
+    /// Completes the file: every HDF5 reader opens it without further ado. A file made beside another takes its place.
+    pub(super) fn close(mut self) -> Result<()> {
+        self.attempt("write", |_| Ok(()))?;
+        if let Some(writer) = self.writer.take() {
+            writer.close().map_err(|e| hdf5_error(&self.path, "write", e))?;
+        }
+        self.put_in_place()
+    }
+}
+
+/// A file that never came to hold records is removed.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let file = match self.state {
+            State::Described => self.path.clone(),
+            State::Beside => aside::part_of(&self.path),
+            State::Growing => return,
+        };
+        drop(self.writer.take());
+        // A file that cannot be removed can be told to nobody here; the next run will not take it for results.
+        let _ = std::fs::remove_file(file);
     }
 }
 

@@ -3,20 +3,25 @@
 //! The layout of an output folder is described in `docs/results.md`, the choice of the HDF5 library and how a file
 //! survives a kill in `docs/decisions/hdf5.md`.
 
+mod aside;
 mod cadence;
 mod container;
 mod csv_spikes;
 mod hdf5_stream;
 mod machine;
+mod model_file;
 mod named;
 mod npy_spikes;
 mod output_dir;
+mod place;
 mod population_filter;
 mod rate_table;
 mod read_report;
 mod read_spikes;
+mod record_file;
 mod repair;
 mod run_record;
+mod sonata_file;
 mod sonata_spikes;
 mod state_report;
 mod utc;
@@ -24,6 +29,7 @@ mod utc;
 pub use container::Compression;
 pub use csv_spikes::CsvSpikes;
 pub use machine::Machine;
+pub use model_file::{MappedModel, ModelSettings, NeuronData, NeuronQuery, convert_model};
 pub use named::Named;
 pub use npy_spikes::NpySpikes;
 pub use output_dir::OutputDir;

@@ -1,16 +1,20 @@
 //! Firing rates of populations over time, as a table of text.
 
-use super::csv_spikes::SEPARATORS;
+use super::Named;
+use super::cadence::{BATCH, Cadence, INTERVAL};
+use super::csv_spikes::{SEPARATORS, check_table};
 use super::hdf5_stream::refuse_existing;
+use super::place;
 use super::population_filter::Chosen;
+use super::record_file::RecordFile;
 use crate::engine::{Layout, Recorder, Spike};
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+const NAME: &str = "RateTable";
 /// First column of the table.
-const TIME: &str = "time_ms";
+pub(super) const TIME: &str = "time_ms";
 
 /// Writes the mean rate (Hz) of each population in bins of time: a header line `time_ms,<population>,...`, then one
 /// line a bin, `time_ms` being its beginning.
@@ -25,16 +29,24 @@ pub struct RateTable {
 }
 
 struct Open {
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: RecordFile,
     dt: f64,
     /// Steps a bin.
     width: u64,
     chosen: Chosen,
     counts: Vec<u64>,
-    /// Steps seen: those of the bin being filled are `begin..end`.
-    begin: u64,
-    end: u64,
+    /// The steps seen of the bin being filled; none before the first call.
+    bin: Option<(u64, u64)>,
+    cadence: Cadence,
+}
+
+/// Where the table ended at a checkpoint, with the bin that was being filled.
+#[derive(Serialize, Deserialize)]
+struct At {
+    bytes: u64,
+    width: u64,
+    bin: Option<(u64, u64)>,
+    counts: Named<u64>,
 }
 
 impl RateTable {
@@ -45,65 +57,96 @@ impl RateTable {
     /// [`Error::WouldOverwrite`] if the file exists, [`Error::Invalid`] if the bin is not a positive time.
     pub fn create(path: impl AsRef<Path>, bin: f64, populations: Option<Vec<String>>) -> Result<Self> {
         refuse_existing(path.as_ref())?;
+        Self::resuming(path, bin, populations)
+    }
+
+    /// A recorder that goes on in the file of an earlier run of the same network ([`Recorder::resume`]). Nothing is
+    /// changed before the run goes on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the bin is not a positive time.
+    pub fn resuming(path: impl AsRef<Path>, bin: f64, populations: Option<Vec<String>>) -> Result<Self> {
         if !(bin.is_finite() && bin > 0.0) {
-            return Err(Error::invalid("RateTable", format!("a bin of {bin} ms is not positive")));
+            return Err(Error::invalid(NAME, format!("a bin of {bin} ms is not positive")));
         }
         Ok(Self { path: path.as_ref().to_owned(), bin, populations, open: None })
     }
+
+    fn chosen(&self, layout: &Layout) -> Result<Chosen> {
+        let chosen = Chosen::new(NAME, layout, self.populations.as_deref())?;
+        chosen.refuse_in_names(NAME, &SEPARATORS)?;
+        Ok(chosen)
+    }
+
+    /// Steps a bin.
+    fn width(&self, layout: &Layout) -> Result<u64> {
+        let steps = self.bin / layout.dt;
+        let width = steps.round();
+        if width < 1.0 || (steps - width).abs() > 1e-6 * width {
+            let message = format!("a bin of {} ms is not a multiple of the time step of {} ms", self.bin, layout.dt);
+            return Err(Error::invalid(NAME, message));
+        }
+        Ok(width as u64)
+    }
+}
+
+fn header(chosen: &Chosen) -> String {
+    std::iter::once(TIME).chain(chosen.slots().iter().map(|s| s.name.as_str())).collect::<Vec<_>>().join(",")
 }
 
 impl Open {
-    /// Writes the bin `begin..end` and opens the next.
-    fn close_bin(&mut self) -> Result<()> {
-        let seconds = (self.end - self.begin) as f64 * self.dt * 1e-3;
-        let mut line = format!("{}", self.begin as f64 * self.dt);
+    fn new(file: RecordFile, dt: f64, width: u64, chosen: Chosen) -> Self {
+        let counts = vec![0; chosen.slots().len()];
+        Self { file, dt, width, chosen, counts, bin: None, cadence: Cadence::new(BATCH, INTERVAL) }
+    }
+
+    /// Writes the bin of the steps `begin..end`.
+    fn close_bin(&mut self, begin: u64, end: u64) -> Result<()> {
+        let seconds = (end - begin) as f64 * self.dt * 1e-3;
+        let mut line = format!("{}", begin as f64 * self.dt);
         for (count, slot) in self.counts.iter_mut().zip(self.chosen.slots()) {
             let neuron_seconds = f64::from(slot.size) * seconds;
             let rate = if slot.size == 0 { 0.0 } else { *count as f64 / neuron_seconds };
             line += &format!(",{rate}");
             *count = 0;
         }
-        self.begin = self.end;
-        writeln!(self.file, "{line}").map_err(|e| Error::io(&self.path, "write", e))
+        self.cadence.add(1);
+        self.file.line(format_args!("{line}"))
     }
 
     /// Steps up to `to` are seen, with no spike before that is not counted yet.
     fn advance(&mut self, to: u64) -> Result<()> {
-        while self.end < to {
-            let bin_end = (self.begin / self.width + 1) * self.width;
-            self.end = bin_end.min(to);
-            if self.end == bin_end {
-                self.close_bin()?;
+        let (mut begin, mut end) = self.bin.unwrap_or((to, to));
+        while end < to {
+            let bin_end = (begin / self.width + 1) * self.width;
+            end = bin_end.min(to);
+            if end == bin_end {
+                self.close_bin(begin, end)?;
+                begin = end;
             }
         }
+        self.bin = Some((begin, end));
         Ok(())
     }
 }
 
 impl Recorder for RateTable {
     fn start(&mut self, layout: &Layout) -> Result<()> {
-        let chosen = Chosen::new("RateTable", layout, self.populations.as_deref())?;
-        chosen.refuse_in_names("RateTable", &SEPARATORS)?;
-        let steps = self.bin / layout.dt;
-        let width = steps.round();
-        if width < 1.0 || (steps - width).abs() > 1e-6 * width {
-            let message = format!("a bin of {} ms is not a multiple of the time step of {} ms", self.bin, layout.dt);
-            return Err(Error::invalid("RateTable", message));
-        }
-        let file = File::create_new(&self.path).map_err(|e| Error::io(&self.path, "create", e))?;
-        let mut file = BufWriter::new(file);
-        let names: String = chosen.slots().iter().map(|s| format!(",{}", s.name)).collect();
-        writeln!(file, "{TIME}{names}").map_err(|e| Error::io(&self.path, "write", e))?;
-        let counts = vec![0; chosen.slots().len()];
-        let (path, width) = (self.path.clone(), width as u64);
-        self.open = Some(Open { path, file, dt: layout.dt, width, chosen, counts, begin: u64::MAX, end: u64::MAX });
+        let (chosen, width) = (self.chosen(layout)?, self.width(layout)?);
+        let mut file = RecordFile::create(&self.path)?;
+        file.line(format_args!("{}", header(&chosen)))?;
+        self.open = Some(Open::new(file, layout.dt, width, chosen));
         Ok(())
     }
 
     fn spikes(&mut self, from: u64, to: u64, spikes: &[Spike]) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        if open.begin == u64::MAX {
-            (open.begin, open.end) = (from, from);
+        open.file.go_on()?;
+        let (_, end) = *open.bin.get_or_insert((from, from));
+        if end != from {
+            return Err(Error::Usage(format!(
+                "rates are counted up to step {end}; the steps from {from} on do not follow"
+            )));
         }
         for &spike in spikes {
             open.advance(spike.step)?;
@@ -111,16 +154,59 @@ impl Recorder for RateTable {
                 open.counts[slot] += 1;
             }
         }
-        open.advance(to)
+        open.advance(to)?;
+        if open.cadence.due() {
+            open.file.flush()?;
+            open.cadence.done();
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<serde_json::Value> {
+        let Some(open) = &mut self.open else { return Ok(serde_json::Value::Null) };
+        open.file.sync()?;
+        open.cadence.done();
+        let counts = open.chosen.slots().iter().zip(&open.counts).map(|(s, n)| (s.name.as_str(), *n)).collect();
+        place::to_json(NAME, At { bytes: open.file.len(), width: open.width, bin: open.bin, counts })
+    }
+
+    fn resume(&mut self, layout: &Layout, place: &serde_json::Value) -> Result<()> {
+        let (chosen, width) = (self.chosen(layout)?, self.width(layout)?);
+        let at: At = place::from_json(NAME, &self.path, place)?;
+        let counts = place::of_populations(&self.path, &chosen, &at.counts)?;
+        if at.width != width {
+            let message = format!("its bins have {} steps by the checkpoint; those of the run have {width}", at.width);
+            return Err(Error::format(&self.path, message));
+        }
+        let possible = |(begin, end): (u64, u64)| begin <= end && end - begin < width && end < u64::MAX / 4;
+        if !at.bin.is_none_or(possible) {
+            let message = format!("the checkpoint has the steps {:?} in a bin of {width}", at.bin.unwrap_or_default());
+            return Err(Error::format(&self.path, message));
+        }
+        let mut file = RecordFile::reopen(&self.path, at.bytes)?;
+        check_table(&mut file, &header(&chosen))?;
+        self.open = Some(Open { bin: at.bin, counts, ..Open::new(file, layout.dt, width, chosen) });
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        if open.end > open.begin {
-            open.close_bin()?;
+        if let Some((begin, end)) = open.bin
+            && end > begin
+        {
+            open.close_bin(begin, end)?;
         }
-        let file = open.file.into_inner().map_err(|e| Error::io(&open.path, "write", e.into_error()))?;
-        file.sync_all().map_err(|e| Error::io(&open.path, "write", e))
+        open.file.sync()
+    }
+}
+
+/// A run that ends by a panic keeps its records; what cannot be written then cannot be told either. One that did not
+/// come to go on changes nothing.
+impl Drop for RateTable {
+    fn drop(&mut self) {
+        if self.open.as_ref().is_some_and(|open| !open.file.untouched()) {
+            let _ = self.finish();
+        }
     }
 }
 

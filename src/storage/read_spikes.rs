@@ -5,7 +5,7 @@ use super::csv_spikes;
 use super::hdf5_stream::hdf5_error;
 use super::npy_spikes;
 use super::run_record::RunRecord;
-use super::sonata_spikes::SIZE_ATTRIBUTE;
+use super::sonata_file::SIZE_ATTRIBUTE;
 use crate::error::{Error, Result};
 use rust_hdf5::{FileLocking, H5File};
 use std::fs::File;

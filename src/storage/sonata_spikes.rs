@@ -1,25 +1,25 @@
 //! Spikes as a SONATA file, written while the simulation runs.
 
+use super::Named;
 use super::cadence::{BATCH, Cadence, INTERVAL};
-use super::hdf5_stream::{Growing, Stream, refuse_existing};
+use super::hdf5_stream::refuse_existing;
+use super::place;
 use super::population_filter::Chosen;
+use super::sonata_file::{Population, SonataFile};
 use crate::engine::{Layout, Recorder, Spike};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Members of the `sorting` attribute; the value of each is its place.
-const SORTINGS: [&str; 3] = ["none", "by_id", "by_time"];
-const BY_TIME: u8 = 2;
-/// Number of neurons of the population, an attribute of `node_ids` that other readers pass over.
-pub(super) const SIZE_ATTRIBUTE: &str = "population_size";
+const NAME: &str = "SonataSpikes";
 
 /// Writes spikes to a SONATA spike file, with bounded memory.
 ///
 /// `/spikes/<population>/timestamps` (f64, ms) and `/spikes/<population>/node_ids` (u64, 0 to n - 1 within the
 /// population), in order of time and, within a step, of neurons. Populations without spikes have empty data sets.
-/// About every 65,536 spikes, and every five seconds where something waits, the spikes so far are put on disk in a way
-/// that survives a kill (see [`super::repair`]). The bytes of a finished file depend on the spikes alone.
+/// About every million spikes, and every five seconds where something waits, the spikes so far are put on disk in a way
+/// that survives a kill (see [`super::repair`]). The bytes of a finished file depend on the spikes alone: neither on when
+/// they were written nor on how often the run was stopped and went on.
 pub struct SonataSpikes {
     path: PathBuf,
     populations: Option<Vec<String>>,
@@ -29,19 +29,10 @@ pub struct SonataSpikes {
 }
 
 struct Open {
-    stream: Stream,
+    file: SonataFile,
     dt: f64,
     chosen: Chosen,
-    tracks: Vec<Track>,
     cadence: Cadence,
-}
-
-struct Track {
-    timestamps: Growing,
-    node_ids: Growing,
-    chunk: u64,
-    waiting_times: Vec<f64>,
-    waiting_ids: Vec<u64>,
 }
 
 impl SonataSpikes {
@@ -52,8 +43,13 @@ impl SonataSpikes {
     /// [`Error::WouldOverwrite`](crate::error::Error::WouldOverwrite) if the file exists.
     pub fn create(path: impl AsRef<Path>, populations: Option<Vec<String>>) -> Result<Self> {
         refuse_existing(path.as_ref())?;
-        let path = path.as_ref().to_owned();
-        Ok(Self { path, populations, batch: BATCH, interval: INTERVAL, open: None })
+        Ok(Self::resuming(path, populations))
+    }
+
+    /// A recorder that goes on in the file of an earlier run of the same network ([`Recorder::resume`]). Nothing is
+    /// changed before the run goes on; then the file is replaced by one that ends where the checkpoint was.
+    pub fn resuming(path: impl AsRef<Path>, populations: Option<Vec<String>>) -> Self {
+        Self { path: path.as_ref().to_owned(), populations, batch: BATCH, interval: INTERVAL, open: None }
     }
 
     /// Puts spikes on disk whenever `batch` of them wait or the oldest has waited for `interval`.
@@ -71,76 +67,47 @@ impl SonataSpikes {
     pub fn flush(&mut self) -> Result<()> {
         self.open.as_mut().map_or(Ok(()), Open::flush)
     }
+
+    fn chosen(&self, layout: &Layout) -> Result<Chosen> {
+        let chosen = Chosen::new(NAME, layout, self.populations.as_deref())?;
+        chosen.refuse_in_names(NAME, &['/', '\0'])?;
+        Ok(chosen)
+    }
+
+    fn record_into(&mut self, file: SonataFile, dt: f64, chosen: Chosen) {
+        let cadence = Cadence::new(self.batch, self.interval);
+        self.open = Some(Open { file, dt, chosen, cadence });
+    }
 }
 
 impl Open {
     fn flush(&mut self) -> Result<()> {
-        for track in &mut self.tracks {
-            track.write(&mut self.stream)?;
-        }
-        self.stream.acknowledge()?;
+        self.file.put_in_place()?;
+        self.file.flush()?;
         self.cadence.done();
         Ok(())
     }
 }
 
-impl Track {
-    fn push(&mut self, stream: &mut Stream, time: f64, id: u32) -> Result<()> {
-        self.waiting_times.push(time);
-        self.waiting_ids.push(u64::from(id));
-        // The first spike of a chunk is written at once: it is what reserves the chunk's place in the file, which must
-        // follow from the order of the spikes and not from when the clock called for a flush.
-        if (self.timestamps.rows() + self.waiting_times.len() as u64 - 1).is_multiple_of(self.chunk) {
-            self.write(stream)?;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, stream: &mut Stream) -> Result<()> {
-        stream.append(&mut self.timestamps, &self.waiting_times)?;
-        stream.append(&mut self.node_ids, &self.waiting_ids)?;
-        self.waiting_times.clear();
-        self.waiting_ids.clear();
-        Ok(())
-    }
-}
-
-/// Spikes a chunk: large enough for fast reading, small enough that many populations with few spikes stay small.
-fn chunk_size(populations: usize) -> u64 {
-    (262_144 / populations.max(1) as u64).clamp(512, 8_192)
+fn populations(chosen: &Chosen) -> Vec<Population<'_>> {
+    chosen.slots().iter().map(|s| (s.name.as_str(), s.size)).collect()
 }
 
 impl Recorder for SonataSpikes {
     fn start(&mut self, layout: &Layout) -> Result<()> {
-        let chosen = Chosen::new("SonataSpikes", layout, self.populations.as_deref())?;
-        chosen.refuse_in_names("SonataSpikes", &['/', '\0'])?;
-        let mut stream = Stream::create(&self.path)?;
-        stream.group("/", "spikes")?;
-        let chunk = chunk_size(chosen.slots().len());
-        let mut tracks = Vec::with_capacity(chosen.slots().len());
-        for slot in chosen.slots() {
-            let group = format!("/spikes/{}", slot.name);
-            stream.group("/spikes", &slot.name)?;
-            stream.enum_attribute(&group, "sorting", &SORTINGS, BY_TIME)?;
-            let timestamps = stream.growing::<f64>(&group, "timestamps", &[], chunk)?;
-            stream.text(timestamps.index(), "units", "ms")?;
-            let node_ids = stream.growing::<u64>(&group, "node_ids", &[], chunk)?;
-            stream.number(node_ids.index(), SIZE_ATTRIBUTE, u64::from(slot.size))?;
-            let (waiting_times, waiting_ids) = (Vec::new(), Vec::new());
-            tracks.push(Track { timestamps, node_ids, chunk, waiting_times, waiting_ids });
-        }
-        stream.begin()?;
-        let cadence = Cadence::new(self.batch, self.interval);
-        self.open = Some(Open { stream, dt: layout.dt, chosen, tracks, cadence });
+        let chosen = self.chosen(layout)?;
+        let file = SonataFile::create(&self.path, &populations(&chosen))?;
+        self.record_into(file, layout.dt, chosen);
         Ok(())
     }
 
     fn spikes(&mut self, _from: u64, _to: u64, spikes: &[Spike]) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
+        open.file.put_in_place()?;
         for &spike in spikes {
             let Some((slot, id)) = open.chosen.locate(spike) else { continue };
             // The same product as `Layout::time_of`, so that times compare equal with those kept in memory.
-            open.tracks[slot].push(&mut open.stream, (spike.step + 1) as f64 * open.dt, id)?;
+            open.file.push(slot, (spike.step + 1) as f64 * open.dt, id)?;
             open.cadence.add(1);
             if open.cadence.full() {
                 open.flush()?;
@@ -149,16 +116,36 @@ impl Recorder for SonataSpikes {
         if open.cadence.due() { open.flush() } else { Ok(()) }
     }
 
-    fn finish(&mut self) -> Result<()> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
+    fn checkpoint(&mut self) -> Result<serde_json::Value> {
+        let Some(open) = &mut self.open else { return Ok(serde_json::Value::Null) };
         open.flush()?;
-        open.stream.close()
+        let rows = open.chosen.slots().iter().enumerate().map(|(i, s)| (s.name.as_str(), open.file.rows(i)));
+        place::to_json(NAME, rows.collect::<Named<u64>>())
+    }
+
+    fn resume(&mut self, layout: &Layout, place: &serde_json::Value) -> Result<()> {
+        let chosen = self.chosen(layout)?;
+        let rows = place::of_populations(&self.path, &chosen, &place::from_json(NAME, &self.path, place)?)?;
+        let file = SonataFile::go_on_from(&self.path, &populations(&chosen), &rows)?;
+        self.record_into(file, layout.dt, chosen);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.open.take().map_or(Ok(()), |open| {
+            let mut file = open.file;
+            file.put_in_place()?;
+            file.close()
+        })
     }
 }
 
-/// A run that ends by a panic keeps its records; what cannot be written then cannot be told either.
+/// A run that ends by a panic keeps its records; what cannot be written then cannot be told either. One that did not
+/// come to go on changes nothing.
 impl Drop for SonataSpikes {
     fn drop(&mut self) {
-        let _ = self.finish();
+        if self.open.as_ref().is_some_and(|open| !open.file.is_beside()) {
+            let _ = self.finish();
+        }
     }
 }

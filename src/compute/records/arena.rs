@@ -86,6 +86,11 @@ impl Arena {
         })
     }
 
+    /// Number of granules: no head or segment leads beyond.
+    pub fn granules(&self) -> usize {
+        self.granules
+    }
+
     /// Whether the records lie in memory of another owner.
     pub fn is_lent(&self) -> bool {
         matches!(self.words, Words::Lent(_))

@@ -21,6 +21,18 @@ pub enum Format {
 }
 
 impl Format {
+    /// All formats.
+    pub const ALL: [Self; 3] = [Self::Lines, Self::Packed4, Self::Packed8];
+
+    /// Name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Packed4 => "packed4",
+            Self::Packed8 => "packed8",
+        }
+    }
+
     /// Records in one unit of [`Segment::first`]: segments begin at multiples of it.
     pub const fn granule(self) -> usize {
         match self {
@@ -76,11 +88,13 @@ impl Segment {
 pub struct SourceRow(u64);
 
 impl SourceRow {
-    const fn new(first: u32, segments: u32) -> Self {
+    /// The row of a source whose head lies at granule `first`.
+    pub(crate) const fn new(first: u32, segments: u32) -> Self {
         Self(first as u64 | (segments as u64) << 32)
     }
+    /// Granule of the head.
     #[inline(always)]
-    const fn first(self) -> u32 {
+    pub const fn first(self) -> u32 {
         self.0 as u32
     }
     /// The row as a plain number, and back.

@@ -1,0 +1,194 @@
+//! Model files read back: the network is described at once, its synapses stay in the file until they are looked at.
+
+use super::description::{Description, StoredPopulation, StoredReceptor, bits_of, precision_of};
+use super::{FORMAT, VERSION, of_population, of_store};
+use crate::compute::records::Lent;
+use crate::engine::{Connectivity, SimOptions};
+use crate::error::{Error, Result};
+use crate::model::BrainModel;
+use crate::storage::container::Container;
+use std::cell::OnceCell;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A model file that was opened.
+///
+/// Its synapses are mapped: opening costs little whatever their number, and memory is taken by what is used of them.
+/// As long as it is mapped nobody may shorten the file; the system would end this process (`SIGBUS`). Files are
+/// therefore never changed in place, only replaced by complete ones.
+pub struct MappedModel {
+    pub(super) file: Container,
+    pub(super) description: Description,
+    /// Made when it is first asked for.
+    model: OnceCell<BrainModel>,
+}
+
+impl std::fmt::Debug for MappedModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Description { neurons, synapses, .. } = &self.description;
+        write!(f, "MappedModel({}, {neurons} neurons, {synapses} synapses)", self.file.path().display())
+    }
+}
+
+impl MappedModel {
+    /// Opens a model file and reads its description; arrays are read when they are asked for.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a model file, is of a later version or damaged.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let file = Container::open(path.as_ref(), FORMAT, VERSION)?;
+        let description = Description::parse(&file)?;
+        let opened = Self { file, description, model: OnceCell::new() };
+        opened.check()?;
+        Ok(opened)
+    }
+
+    fn check(&self) -> Result<()> {
+        let d = &self.description;
+        if !(d.dt_ms.is_finite() && d.dt_ms > 0.0) {
+            return Err(self.damaged("the time step"));
+        }
+        if precision_of(&d.precision).is_none() || bits_of(&d.weight_bits).is_none() {
+            return Err(self.damaged("the precision"));
+        }
+        let neurons: u64 = d.populations.iter().map(|p| u64::from(p.size)).sum();
+        if neurons != d.neurons || neurons > u64::from(u32::MAX - 64) {
+            return Err(self.damaged("the number of neurons"));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        Error::format(self.file.path(), format!("/header: the file is damaged ({what})"))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Its length, bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.file.file_bytes()
+    }
+
+    /// The network without its synapses.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn model(&self) -> Result<&BrainModel> {
+        if let Some(model) = self.model.get() {
+            return Ok(model);
+        }
+        let model = self.build()?;
+        Ok(self.model.get_or_init(|| model))
+    }
+
+    /// Takes the network out, without its synapses.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn into_model(mut self) -> Result<BrainModel> {
+        match self.model.take() {
+            Some(model) => Ok(model),
+            None => self.build(),
+        }
+    }
+
+    fn build(&self) -> Result<BrainModel> {
+        let spec = self.description.network(&self.file)?;
+        let model = BrainModel::build(&spec, self.description.seed).map_err(|e| match e {
+            Error::Invalid(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                self.damaged(&faults.join("; "))
+            }
+            other => other,
+        })?;
+        for (built, p) in model.populations().iter().zip(&self.description.populations) {
+            let receptors: Vec<_> = built.receptors().iter().map(StoredReceptor::of).collect();
+            if receptors != p.receptors {
+                let names = |r: &[StoredReceptor]| r.iter().map(|r| r.name.clone()).collect::<Vec<_>>().join(", ");
+                let message = format!(
+                    "/populations/{}: the file has the receptors {}; model `{}` of this program has {}",
+                    p.name,
+                    names(&p.receptors),
+                    p.model,
+                    names(&receptors)
+                );
+                return Err(Error::format(self.file.path(), message));
+            }
+        }
+        Ok(model)
+    }
+
+    /// Names and sizes of the populations, in order.
+    pub fn populations(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.description.populations.iter().map(|p| (&*p.name, p.size))
+    }
+
+    /// Number of synapses.
+    pub fn synapses(&self) -> u64 {
+        self.description.synapses
+    }
+
+    /// Names of the projections with the populations they lead from and to.
+    pub fn projections(&self) -> impl Iterator<Item = [&str; 3]> {
+        self.description.projections.iter().map(|p| [&*p.name, &*p.source, &*p.target])
+    }
+
+    /// Number of shards the synapses are cut into: the number of threads the file serves without copying them.
+    pub fn shards(&self) -> usize {
+        self.description.connectivity.shards
+    }
+
+    /// What the network was built for: time step, precision and weight bits. Threads and instruction set are free.
+    pub fn options(&self) -> SimOptions {
+        SimOptions {
+            dt: self.description.dt_ms,
+            precision: precision_of(&self.description.precision).expect("checked when it was opened"),
+            weight_bits: bits_of(&self.description.weight_bits).expect("checked when it was opened"),
+            ..SimOptions::default()
+        }
+    }
+
+    /// The whole configuration the network was made from; null if it was made in a program.
+    pub fn config(&self) -> &serde_json::Value {
+        &self.description.config
+    }
+
+    /// The file of that configuration.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.description.config_file.as_deref()
+    }
+
+    /// For each population the ids that a table gave its neurons, if one did.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn ids(&self) -> Result<Vec<Option<Arc<[u64]>>>> {
+        let read = |p: &StoredPopulation| match p.ids {
+            true => self.file.read::<u64>(&of_population(&p.name, "id")).map(|ids| Some(ids.into())),
+            false => Ok(None),
+        };
+        self.description.populations.iter().map(read).collect()
+    }
+
+    /// The synapses, mapped: nothing of them is read before it is used.
+    ///
+    /// # Errors
+    /// If the file is an archive with compressed arrays, or damaged.
+    pub fn connectivity(&self) -> Result<Connectivity> {
+        let populations = self.description.sizes();
+        let shape = &self.description.connectivity;
+        Connectivity::from_file(self.file.path(), shape, &populations, |shard, _, format| {
+            let rows = self.file.read::<u64>(&of_store(shard, format.name(), "rows"))?;
+            let records: Lent = Box::new(self.file.map::<u64>(&of_store(shard, format.name(), "records"))?);
+            Ok((rows, records))
+        })
+    }
+
+    /// Checks every array of the file against its checksum: all that is damaged.
+    pub fn verify(&self) -> Vec<Error> {
+        self.file.verify()
+    }
+}
