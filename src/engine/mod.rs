@@ -19,8 +19,8 @@ mod stimulus;
 
 pub use connectivity::{Connectivity, Synapse};
 pub(crate) use connectivity_image::{ConnectivityShape, words_of};
-pub(crate) use partition::Partition;
 pub use digest::{Digest, DigestState};
+pub(crate) use partition::Partition;
 pub use recorder::{Layout, PopulationLayout, Recorder, Spike, SpikeRecorder, StateRecording, StateSample};
 pub use simulation::{Figures, Outcome, Precision, Progress, RecorderHandle, SimOptions, Simulation, StoredWeights};
 pub use snapshot::{Counters, PopulationState, ProcessState, Snapshot, StateColumn};

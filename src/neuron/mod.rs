@@ -315,12 +315,6 @@ pub trait NeuronModel: Send + Sync + std::fmt::Debug {
         false
     }
 
-    /// The spikes that a source of given spikes sends, as (time in ms, index within the population), in no particular
-    /// order; `None` for all other models.
-    fn given_spikes(&self) -> Option<&[(f64, u32)]> {
-        None
-    }
-
     /// Cost of a step relative to a current-based LIF neuron, for estimates and load balance.
     fn cost(&self) -> f64 {
         1.0

@@ -170,10 +170,6 @@ impl NeuronModel for SpikeTrain {
         true
     }
 
-    fn given_spikes(&self) -> Option<&[(f64, u32)]> {
-        Some(&self.events)
-    }
-
     fn cost(&self) -> f64 {
         0.1
     }

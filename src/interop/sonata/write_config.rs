@@ -92,7 +92,6 @@ pub(super) fn circuit(nodes: &[Nodes], edges: &[EdgesOf]) -> Value {
         .collect();
     json!({
         "manifest": { "$BASE_DIR": "." },
-        "target_simulator": "NEST",
         "node_sets_file": "$BASE_DIR/node_sets.json",
         "components": {
             "point_neuron_models_dir": inside(NEURON_FOLDER.to_owned()),
@@ -160,7 +159,6 @@ pub(super) fn simulation(run: &Run, nodes: &[Nodes], clamps: &[ClampInput]) -> V
         "manifest": { "$BASE_DIR": ".", "$OUTPUT_DIR": "$BASE_DIR/output" },
         "network": "$BASE_DIR/circuit_config.json",
         "node_sets_file": "$BASE_DIR/node_sets.json",
-        "target_simulator": "NEST",
         "run": { "tstart": 0.0, "tstop": run.duration, "dt": run.dt, "random_seed": run.seed },
         "conditions": {},
         "inputs": inputs,
