@@ -8,6 +8,7 @@ mod cells;
 mod datafile;
 mod distribution;
 mod estimate;
+mod from_model;
 mod keys;
 mod memory;
 mod neurons;
@@ -31,9 +32,10 @@ pub use run::{OutputSpec, RunOptions, SpikesFormat};
 pub use schema::schema;
 
 use crate::compute::Isa;
-use crate::engine::{SimOptions, Simulation};
+use crate::engine::{Connectivity, SimOptions, Simulation};
 use crate::error::{Error, Fault, Result};
 use crate::model::{BrainModel, NetworkSpec};
+use crate::storage::{Compression, MappedModel, ModelSettings};
 use reader::{Context, unknown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +57,8 @@ pub struct RunSpec {
     pub resolved: serde_json::Value,
     /// The file.
     pub path: PathBuf,
+    /// The model file the network lies in, if it does; the network has no projections then.
+    pub model: Option<PathBuf>,
 }
 
 /// What a check of a file found.
@@ -111,6 +115,10 @@ impl RunSpec {
     /// # Errors
     /// As for [`RunSpec::from_file`], for example if a file it names has gone.
     pub fn from_resolved(resolved: &serde_json::Value, file: Option<&Path>) -> Result<Self> {
+        if resolved.get(from_model::MODEL).is_some() {
+            let check = from_model::read_resolved(resolved)?;
+            return check.spec.ok_or(Error::Invalid(check.faults));
+        }
         let path = file.unwrap_or(Path::new("run.json"));
         let text = toml::to_string(&without_nulls(resolved)).map_err(|e| Error::format(path, e.to_string()))?;
         let check = read(path, &text, &[], false);
@@ -122,21 +130,36 @@ impl RunSpec {
         Estimate::of(&self.network, &self.run)
     }
 
-    /// Builds the network and sets up its state recordings. Spikes and other results go to whatever recorders are
-    /// added to the simulation.
+    /// What the simulation is told.
     ///
     /// # Errors
-    /// If the machine lacks the instruction set asked for, or a model cannot be run with this time step.
-    pub fn build(&self) -> Result<Simulation> {
-        let isa = self.run.isa.as_deref().map(Isa::parse).transpose()?;
-        let options = SimOptions {
+    /// If the instruction set has no such name.
+    pub fn options(&self) -> Result<SimOptions> {
+        Ok(SimOptions {
             dt: self.run.dt_ms,
             threads: self.run.threads.unwrap_or(0),
             precision: self.run.precision,
-            isa,
+            isa: self.run.isa.as_deref().map(Isa::parse).transpose()?,
             weight_bits: self.run.weight_bits,
+        })
+    }
+
+    /// Builds the network, or maps it where it lies in a model file, and sets up its state recordings. Spikes and other
+    /// results go to whatever recorders are added to the simulation.
+    ///
+    /// # Errors
+    /// If the machine lacks the instruction set asked for, a model cannot be run with this time step, or a model file
+    /// is damaged.
+    pub fn build(&self) -> Result<Simulation> {
+        let options = self.options()?;
+        let mut sim = match &self.model {
+            None => Simulation::new(BrainModel::build(&self.network, self.run.seed)?, options)?,
+            Some(path) => {
+                let mapped = MappedModel::open(path)?;
+                let connectivity = mapped.connectivity()?;
+                Simulation::with_connectivity(mapped.into_model()?, connectivity, options)?
+            }
         };
-        let mut sim = Simulation::new(BrainModel::build(&self.network, self.run.seed)?, options)?;
         for record in &self.records {
             if let RecordKind::State(recordings) = &record.kind {
                 for recording in recordings {
@@ -146,6 +169,54 @@ impl RunSpec {
         }
         Ok(sim)
     }
+
+    /// Builds the network and writes it to a model file; gives its length in bytes.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build) and [`MappedModel::create`].
+    pub fn write_model(&self, path: impl AsRef<Path>, compression: Compression, overwrite: bool) -> Result<Built> {
+        if let Some(own) = &self.model {
+            return Err(Error::Usage(format!(
+                "{} is a model file already; `tessera convert` copies it",
+                own.display()
+            )));
+        }
+        let options = self.options()?;
+        let settings = ModelSettings {
+            options: options.clone(),
+            config: self.run_tables(),
+            config_file: std::path::absolute(&self.path).ok(),
+            ids: self.ids.clone(),
+            compression,
+            overwrite,
+        };
+        MappedModel::refuse(path.as_ref(), overwrite)?;
+        let start = std::time::Instant::now();
+        let model = BrainModel::build(&self.network, self.run.seed)?;
+        let connectivity = Connectivity::build(&model, &options)?;
+        let build_s = start.elapsed().as_secs_f64();
+        let bytes = MappedModel::create(path, &model, &connectivity, &settings)?;
+        let write_s = start.elapsed().as_secs_f64() - build_s;
+        let (neurons, synapses, shards) = (model.neurons(), connectivity.synapses(), connectivity.shards());
+        Ok(Built { neurons, synapses, shards, bytes, build_s, write_s })
+    }
+}
+
+/// What was written to a model file.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Built {
+    /// Neurons.
+    pub neurons: u32,
+    /// Synapses.
+    pub synapses: u64,
+    /// Shards the synapses are cut into: threads the file serves without copying them.
+    pub shards: usize,
+    /// Length of the file, bytes.
+    pub bytes: u64,
+    /// Wall-clock time of construction, s.
+    pub build_s: f64,
+    /// Wall-clock time of writing, s.
+    pub write_s: f64,
 }
 
 /// TOML has no null; what is null was not given.
@@ -208,7 +279,8 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
                 ctx.fault(&fault.key, tree::place_of(&root, &fault.key), fault.message);
             }
             let path = path.to_owned();
-            let spec = RunSpec { network, run, records, output, ids, resolved: resolved.into(), path };
+            let resolved = resolved.into();
+            let spec = RunSpec { network, run, records, output, ids, resolved, path, model: None };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()

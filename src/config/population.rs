@@ -23,6 +23,14 @@ pub(super) struct Ids {
     pub(super) index: HashMap<u64, u32>,
 }
 
+impl Ids {
+    /// Ids that all differ.
+    pub(super) fn new(list: Arc<[u64]>) -> Self {
+        let index = list.iter().zip(0..).map(|(id, i)| (*id, i)).collect();
+        Self { list, index }
+    }
+}
+
 /// A population as read. What is absent was wrong and is noted already.
 #[derive(Debug)]
 pub(super) struct Population {

@@ -42,6 +42,15 @@ pub enum SpikesFormat {
 }
 
 impl SpikesFormat {
+    /// Its name in the file.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Sonata => "sonata",
+            Self::Csv => "csv",
+            Self::Npy => "npy",
+        }
+    }
+
     /// The format of that name in the file.
     pub(super) fn named(name: &str) -> Self {
         match name {
@@ -100,13 +109,9 @@ pub(super) fn read_run(ctx: &Context, root: &Table) -> (Option<RunOptions>, serd
             dt_ms: dt?,
             seed: seed? as u64,
             threads: threads.map(|n| n as usize),
-            precision: if precision? == "f64" { Precision::F64 } else { Precision::F32 },
+            precision: Precision::named(precision?)?,
             isa: isa.map(str::to_owned),
-            weight_bits: match bits? {
-                "16" => WeightBits::W16,
-                "32" => WeightBits::W32,
-                _ => WeightBits::Auto,
-            },
+            weight_bits: WeightBits::named(bits?)?,
         })
     })();
     (options, section.finish(None).into())

@@ -28,6 +28,8 @@ pub struct Connectivity {
     pub(super) stores: Vec<Vec<Store>>,
     /// The file the records lie in, if they do.
     pub(super) origin: Option<PathBuf>,
+    /// Sum of hashes of all synapses, where it is known.
+    pub(super) synapse_sum: Option<u64>,
 }
 
 /// The error for synapses that name places that do not exist.
@@ -83,7 +85,7 @@ impl Connectivity {
         let expected: f64 = wirings.iter().map(|w| w.expected()).sum();
         let partition = partition_for(model, crew.size(), expected);
         let Built { stores, delays } = pathways::build(model, &wirings, &routings, &grids, &partition, crew)?;
-        Ok(Self { partition, grids, delays, stores, origin: None })
+        Ok(Self { partition, grids, delays, stores, origin: None, synapse_sum: None })
     }
 
     /// Number of shards: at most so many workers find work.
@@ -123,7 +125,7 @@ impl Connectivity {
     pub(super) fn relaid(&self, model: &BrainModel, crew: &Crew) -> Result<Self> {
         let partition = partition_for(model, crew.size(), self.synapses() as f64);
         let Built { stores, delays } = pathways::repack(self, model, &partition, crew)?;
-        Ok(Self { partition, grids: self.grids.clone(), delays, stores, origin: None })
+        Ok(Self { partition, grids: self.grids.clone(), delays, stores, origin: None, synapse_sum: self.synapse_sum })
     }
 
     /// Appends all synapses of a neuron (its number in the whole network) to `out`, in no particular order.

@@ -1,10 +1,11 @@
 //! A connectivity as files keep it: a description of its shape, and per store a table of rows and an image of records.
 
-use super::connectivity::Connectivity;
+use super::connectivity::{Connectivity, damaged};
 use super::partition::Partition;
-use crate::compute::HugeVec;
 use crate::compute::records::{Arena, Format, Lent, SourceRow};
+use crate::compute::{Crew, HugeVec};
 use crate::error::{Error, Result};
+use crate::model::BrainModel;
 use crate::synapse::{Store, WeightGrid};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -25,6 +26,8 @@ pub(crate) struct ConnectivityShape {
     pub delays: Vec<u32>,
     /// For each shard its stores.
     pub stores: Vec<Vec<StoredStore>>,
+    /// Sum of hashes of all synapses: tells networks from each other without reading them.
+    pub synapse_sum: u64,
 }
 
 /// The grid of weights onto a receptor.
@@ -60,16 +63,23 @@ pub(crate) fn words_of(halves: &[u32]) -> impl Iterator<Item = u64> + '_ {
 
 impl Connectivity {
     /// What a file has to say of it.
-    pub(crate) fn shape(&self) -> ConnectivityShape {
+    ///
+    /// # Errors
+    /// If the synapses lie in a file that is damaged.
+    pub(crate) fn shape(&self, model: &BrainModel) -> Result<ConnectivityShape> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let sum = self.synapse_sum.or_else(|| self.sum_of_synapses(model, &Crew::new(workers.min(self.shards()))));
+        let synapse_sum = sum.ok_or_else(|| damaged(&self.origin, "found when all were read"))?;
         let grid = |g: &WeightGrid| StoredGrid { unit: g.unit, bits: g.bits, error: g.error };
         let store = |s: &Store| StoredStore { format: s.arena.format().name().to_owned(), synapses: s.synapses };
-        ConnectivityShape {
+        Ok(ConnectivityShape {
             shards: self.partition.shards,
             parts: self.partition.parts.iter().map(|p| p.iter().map(|p| (p.shard, p.first, p.len)).collect()).collect(),
             grids: self.grids.iter().map(|of| of.iter().map(|g| g.as_ref().map(grid)).collect()).collect(),
             delays: self.delays.clone(),
             stores: self.stores.iter().map(|of| of.iter().map(store).collect()).collect(),
-        }
+            synapse_sum,
+        })
     }
 
     /// What each slot of a shard stands for: neuron of the whole network and receptor; `u32::MAX` for nothing.
@@ -107,9 +117,7 @@ impl Connectivity {
         if row.segments() == 0 {
             return Ok(&[]);
         }
-        arena
-            .source_image(row)
-            .ok_or_else(|| super::connectivity::damaged(&self.origin, &format!("those of neuron {neuron}")))
+        arena.source_image(row).ok_or_else(|| damaged(&self.origin, &format!("those of neuron {neuron}")))
     }
 
     /// A connectivity whose records lie in a file. `populations` are (size, number of receptors); `lend` gives the rows
@@ -123,13 +131,13 @@ impl Connectivity {
         populations: &[(u32, usize)],
         mut lend: impl FnMut(usize, usize, Format) -> Result<(Vec<u64>, Lent)>,
     ) -> Result<Self> {
-        let damaged = |what: &str| Error::format(path, format!("/header: the file is damaged ({what})"));
+        let wrong = |what: &str| Error::format(path, format!("/header: the file is damaged ({what})"));
         let neurons: u64 = populations.iter().map(|(n, _)| u64::from(*n)).sum();
-        let partition = shape.partition(populations).ok_or_else(|| damaged("the parts of the populations"))?;
+        let partition = shape.partition(populations).ok_or_else(|| wrong("the parts of the populations"))?;
         let ascending = shape.delays.windows(2).all(|d| d[0] < d[1]);
         let (low, high) = (shape.delays.first().copied(), shape.delays.last().copied());
         if !ascending || low.is_none_or(|d| d == 0) || high.is_none_or(|d| d > LONGEST_DELAY) {
-            return Err(damaged(&format!("the delays; allowed are 1 to {LONGEST_DELAY} steps")));
+            return Err(wrong(&format!("the delays; allowed are 1 to {LONGEST_DELAY} steps")));
         }
         let grid = |g: &StoredGrid| {
             let sound = g.unit.is_finite() && g.unit > 0.0 && matches!(g.bits, 16 | 32) && g.error.is_finite();
@@ -141,31 +149,38 @@ impl Connectivity {
                 of.iter().map(|g| g.as_ref().map(grid).map_or(Some(None), |g| g.map(Some))).collect();
             match made {
                 Some(made) if made.len() == *receptors => grids.push(made),
-                _ => return Err(damaged("the grids of weights")),
+                _ => return Err(wrong("the grids of weights")),
             }
         }
         if grids.len() != populations.len() {
-            return Err(damaged("the grids of weights"));
+            return Err(wrong("the grids of weights"));
         }
         let mut stores = Vec::new();
         for (shard, of) in shape.stores.iter().enumerate() {
             let mut lent = Vec::new();
             for (k, stored) in of.iter().enumerate() {
                 let format = Format::ALL.into_iter().find(|f| f.name() == stored.format);
-                let format = format.ok_or_else(|| damaged(&format!("records of the format `{}`", stored.format)))?;
+                let format = format.ok_or_else(|| wrong(&format!("records of the format `{}`", stored.format)))?;
                 if format.narrow() && partition.wide() {
-                    return Err(damaged("records of 4 bytes in a shard of more than 65536 slots"));
+                    return Err(wrong("records of 4 bytes in a shard of more than 65536 slots"));
                 }
                 let (table, words) = lend(shard, k, format)?;
                 let arena = Arena::lent(format, partition.slots[shard].max(32), words)
-                    .ok_or_else(|| damaged("the length of the records"))?;
-                let rows = checked_rows(&table, neurons, &arena).ok_or_else(|| damaged("the rows of a store"))?;
+                    .ok_or_else(|| wrong("the length of the records"))?;
+                let rows = checked_rows(&table, neurons, &arena).ok_or_else(|| wrong("the rows of a store"))?;
                 lent.push(Store { arena, rows, synapses: stored.synapses });
             }
             stores.push(lent);
         }
         let origin = Some(path.to_owned());
-        Ok(Self { partition, grids, delays: shape.delays.clone(), stores, origin })
+        Ok(Self {
+            partition,
+            grids,
+            delays: shape.delays.clone(),
+            stores,
+            origin,
+            synapse_sum: Some(shape.synapse_sum),
+        })
     }
 }
 

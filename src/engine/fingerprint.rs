@@ -1,13 +1,17 @@
 //! A number that tells one network from another, whatever threads, shards and instruction set it was built for.
 
+use super::connectivity::Connectivity;
 use super::machine::Shards;
+use super::partition::Slot;
 use super::shard::Shard;
 use super::simulation::StoredWeights;
+use crate::compute::Crew;
 use crate::compute::simd::Real;
 use crate::model::{BrainModel, Selection, StimulusKind, StimulusSpec};
 use crate::neuron::ParamColumn;
+use crate::synapse::Store;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Counts the ways of computing the number that there have been.
@@ -151,40 +155,82 @@ impl<T: Real> Shards<T> {
 }
 
 fn sum_of<T: Real>(shard: &Shard<T>) -> Option<u64> {
-    // What each slot stands for, scattered once and not for every synapse.
     let mut slots = vec![0u64; shard.rows.slots()];
     for slice in &shard.slices {
         for (receptor, input) in slice.receptors.iter().enumerate() {
             for neuron in 0..slice.part.len {
-                let target = u64::from(slice.first_neuron + neuron) | (receptor as u64) << 32;
-                slots[input.slot + neuron as usize] = scatter(target);
+                slots[input.slot + neuron as usize] = scatter_slot(slice.first_neuron + neuron, receptor);
             }
         }
     }
+    let sums = shard.pathways.iter().map(|pathway| sum_of_store(&pathway.store, &pathway.delays, &slots));
+    sums.sum_wrapping()
+}
+
+impl Connectivity {
+    /// The same sum of synapses that are not part of a simulation.
+    pub(super) fn sum_of_synapses(&self, model: &BrainModel, crew: &Crew) -> Option<u64> {
+        let sum = AtomicU64::new(0);
+        let sound = AtomicBool::new(true);
+        let next = AtomicUsize::new(0);
+        crew.run(&|_| {
+            while let Some((shard, stores)) = {
+                let shard = next.fetch_add(1, Ordering::Relaxed);
+                self.stores.get(shard).map(|stores| (shard, stores))
+            } {
+                let slot = |slot| self.partition.slot(shard, slot);
+                let scattered =
+                    |at: Slot| scatter_slot(model.populations()[at.population].first() + at.neuron, at.receptor);
+                let slots: Vec<u64> =
+                    (0..self.partition.slots[shard] as u32).map(|s| slot(s).map_or(0, scattered)).collect();
+                match stores.iter().map(|store| sum_of_store(store, &self.delays, &slots)).sum_wrapping() {
+                    Some(part) => drop(sum.fetch_add(part, Ordering::Relaxed)),
+                    None => sound.store(false, Ordering::Relaxed),
+                }
+            }
+        });
+        sound.into_inner().then_some(sum.into_inner())
+    }
+}
+
+/// Sums that wrap around; none if one is missing.
+trait SumWrapping {
+    fn sum_wrapping(self) -> Option<u64>;
+}
+
+impl<I: Iterator<Item = Option<u64>>> SumWrapping for I {
+    fn sum_wrapping(mut self) -> Option<u64> {
+        self.try_fold(0u64, |sum, part| Some(sum.wrapping_add(part?)))
+    }
+}
+
+/// What a slot stands for, scattered once and not for every synapse.
+fn scatter_slot(neuron: u32, receptor: usize) -> u64 {
+    scatter(u64::from(neuron) | (receptor as u64) << 32)
+}
+
+fn sum_of_store(store: &Store, delays: &[u32], slots: &[u64]) -> Option<u64> {
     let mut sum = 0u64;
     let mut sound = true;
-    for pathway in &shard.pathways {
-        let (arena, delays) = (&pathway.store.arena, &pathway.delays);
-        for (source, row) in pathway.store.rows.iter().enumerate().filter(|(_, row)| row.segments() > 0) {
-            sound &= arena.for_each_segment(*row, |class, segment| {
-                let Some(delay) = delays.get(usize::from(class)) else {
+    for (source, row) in store.rows.iter().enumerate().filter(|(_, row)| row.segments() > 0) {
+        sound &= store.arena.for_each_segment(*row, |class, segment| {
+            let Some(delay) = delays.get(usize::from(class)) else {
+                sound = false;
+                return;
+            };
+            let from = scatter(scatter(source as u64) ^ u64::from(*delay));
+            store.arena.for_each_record(segment, |slot, weight| {
+                let Some(slot) = slots.get(slot as usize) else {
                     sound = false;
                     return;
                 };
-                let from = scatter(scatter(source as u64) ^ u64::from(*delay));
-                arena.for_each_record(segment, |slot, weight| {
-                    let Some(slot) = slots.get(slot as usize) else {
-                        sound = false;
-                        return;
-                    };
-                    let weight = (weight as i64 as u64).wrapping_mul(0xA076_1D64_78BD_642F);
-                    let synapse = (slot ^ from).wrapping_add(weight);
-                    // A product folded upon itself mixes well and takes one multiplication.
-                    let product = u128::from(synapse) * 0xE703_7ED1_A0B4_28DB;
-                    sum = sum.wrapping_add(product as u64 ^ (product >> 64) as u64);
-                });
+                let weight = (weight as i64 as u64).wrapping_mul(0xA076_1D64_78BD_642F);
+                let synapse = (slot ^ from).wrapping_add(weight);
+                // A product folded upon itself mixes well and takes one multiplication.
+                let product = u128::from(synapse) * 0xE703_7ED1_A0B4_28DB;
+                sum = sum.wrapping_add(product as u64 ^ (product >> 64) as u64);
             });
-        }
+        });
     }
     sound.then_some(sum)
 }

@@ -70,7 +70,7 @@ fn lay_out_for<T: StatePrecision>(
             ));
         }
     }
-    let Connectivity { partition, grids, delays, stores, origin: _ } = connectivity;
+    let Connectivity { partition, grids, delays, stores, .. } = connectivity;
     let (wide_slots, longest) = (partition.wide(), delays.last().copied().unwrap_or(1));
     let mut built = Vec::with_capacity(partition.shards);
     for (index, stores) in stores.into_iter().enumerate() {

@@ -28,6 +28,21 @@ pub enum Precision {
     F64,
 }
 
+impl Precision {
+    /// The name configuration files use: `f32` or `f64`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::F32, Self::F64].into_iter().find(|precision| precision.name() == name)
+    }
+}
+
 /// How a network is run. None of these but `dt` and `precision` changes a spike.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimOptions {
@@ -170,6 +185,8 @@ pub struct Simulation {
     pub(super) weights: Vec<StoredWeights>,
     /// The file the synapses lie in, if they do.
     pub(super) origin: Option<PathBuf>,
+    /// The sum of synapses, where it was known before.
+    pub(super) synapse_sum: Option<u64>,
     pub(super) recorders: Vec<Box<dyn Recorder>>,
     pub(super) started: bool,
     pub(super) finished: bool,
@@ -258,7 +275,7 @@ impl Simulation {
     ) -> Result<Self> {
         let threads = crew.size();
         let weights = connectivity.stored_weights(&model);
-        let origin = connectivity.origin.clone();
+        let (origin, synapse_sum) = (connectivity.origin.clone(), connectivity.synapse_sum);
         let machine = lay_out::lay_out(&model, connectivity, &options, isa, crew)?;
         let populations = model
             .populations()
@@ -296,6 +313,7 @@ impl Simulation {
             variables,
             weights,
             origin,
+            synapse_sum,
             recorders: Vec::new(),
             started: false,
             finished: false,

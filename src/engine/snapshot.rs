@@ -144,7 +144,8 @@ impl Simulation {
         if let Some(known) = self.network {
             return Ok(known);
         }
-        let sum = self.machine.synapse_sum().ok_or_else(|| damaged(&self.origin, "found when all were read"))?;
+        let sum = self.synapse_sum.or_else(|| self.machine.synapse_sum());
+        let sum = sum.ok_or_else(|| damaged(&self.origin, "found when all were read"))?;
         Ok(*self.network.insert(fingerprint(&self.model, &self.weights, sum)))
     }
 

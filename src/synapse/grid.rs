@@ -19,6 +19,17 @@ pub enum WeightBits {
 impl WeightBits {
     /// The names configuration files use.
     pub const NAMES: [&'static str; 3] = ["auto", "16", "32"];
+    const ALL: [Self; 3] = [Self::Auto, Self::W16, Self::W32];
+
+    /// Its name among [`NAMES`](Self::NAMES).
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bits| bits.name() == name)
+    }
 }
 
 /// What is known of the weights of one projection: no weight lies outside `min..=max`.

@@ -1,12 +1,11 @@
 //! Writing model files, and copying them from one form of storage to another.
 
 use super::description::{
-    Description, StoredLattice, StoredPopulation, StoredProjection, StoredStimulus, bits_name, precision_name,
-    refuse_unfit,
+    Description, StoredLattice, StoredPopulation, StoredProjection, StoredStimulus, refuse_unfit,
 };
 use super::{FORMAT, MappedModel, VERSION, of_store};
 use crate::compute::records::Arena;
-use crate::engine::{Connectivity, SimOptions, words_of};
+use crate::engine::{Connectivity, ConnectivityShape, SimOptions, words_of};
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
 use crate::storage::container::{Compression, Container, ContainerWriter};
@@ -31,6 +30,14 @@ pub struct ModelSettings {
 }
 
 impl MappedModel {
+    /// The error for a file that exists and may not be replaced, before any work for it is done.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn refuse(path: &Path, overwrite: bool) -> Result<()> {
+        refuse_existing(path, overwrite)
+    }
+
     /// Writes a constructed network to a file; gives its length in bytes. The file has its name only once it is
     /// complete and on disk.
     ///
@@ -59,15 +66,16 @@ impl MappedModel {
         for stimulus in &model.spec().stimuli {
             stimuli.push(StoredStimulus::write(&mut writer, model, stimulus)?);
         }
-        write_synapses(&mut writer, model, connectivity)?;
+        let shape = connectivity.shape(model)?;
+        write_synapses(&mut writer, model, connectivity, &shape)?;
         let spec = model.spec();
         let name = |id: usize| model.populations()[id].name().to_owned();
         let description = Description {
             tessera: env!("CARGO_PKG_VERSION").to_owned(),
             seed: model.seed(),
             dt_ms: settings.options.dt,
-            precision: precision_name(settings.options.precision).to_owned(),
-            weight_bits: bits_name(settings.options.weight_bits).to_owned(),
+            precision: settings.options.precision.name().to_owned(),
+            weight_bits: settings.options.weight_bits.name().to_owned(),
             neurons: u64::from(model.neurons()),
             synapses: connectivity.synapses(),
             lattice: spec.lattice.as_ref().map(|l| StoredLattice {
@@ -83,7 +91,7 @@ impl MappedModel {
                 .map(|p| StoredProjection { name: p.name.clone(), source: name(p.source.0), target: name(p.target.0) })
                 .collect(),
             stimuli,
-            connectivity: connectivity.shape(),
+            connectivity: shape,
             config: settings.config.clone(),
             config_file: settings.config_file.clone(),
         };
@@ -100,10 +108,15 @@ fn refuse_existing(path: &Path, overwrite: bool) -> Result<()> {
     Ok(())
 }
 
-fn write_synapses(writer: &mut ContainerWriter, model: &BrainModel, connectivity: &Connectivity) -> Result<()> {
+fn write_synapses(
+    writer: &mut ContainerWriter,
+    model: &BrainModel,
+    connectivity: &Connectivity,
+    shape: &ConnectivityShape,
+) -> Result<()> {
     writer.group("synapses")?;
     let neurons = model.neurons();
-    for (shard, stores) in connectivity.shape().stores.iter().enumerate() {
+    for (shard, stores) in shape.stores.iter().enumerate() {
         writer.group(&format!("synapses/shard_{shard}"))?;
         let (of_slot, receptor) = connectivity.slots(shard, |p| model.populations()[p].first());
         let slots = of_slot.len() as u64;

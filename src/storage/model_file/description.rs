@@ -10,7 +10,6 @@ use crate::model::{
 };
 use crate::neuron::{NeuronModel, ParamColumn, Polarity, Receptor, SpikeTrain, find};
 use crate::storage::container::{Container, ContainerWriter};
-use crate::synapse::WeightBits;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -107,27 +106,6 @@ pub(super) enum StoredKind {
     OrnsteinUhlenbeck { sd: f64, tau: f64 },
     Spikes { weight: f64, receptor: Option<String> },
     Matrix { columns: usize, interval: f64 },
-}
-
-pub(super) fn precision_name(precision: Precision) -> &'static str {
-    match precision {
-        Precision::F32 => "f32",
-        Precision::F64 => "f64",
-    }
-}
-
-pub(super) fn precision_of(name: &str) -> Option<Precision> {
-    [Precision::F32, Precision::F64].into_iter().find(|p| precision_name(*p) == name)
-}
-
-const BITS: [WeightBits; 3] = [WeightBits::Auto, WeightBits::W16, WeightBits::W32];
-
-pub(super) fn bits_name(bits: WeightBits) -> &'static str {
-    WeightBits::NAMES[BITS.iter().position(|b| *b == bits).expect("all are listed")]
-}
-
-pub(super) fn bits_of(name: &str) -> Option<WeightBits> {
-    WeightBits::NAMES.iter().position(|n| *n == name).map(|i| BITS[i])
 }
 
 /// A model as named values, which give the same model when it is built from them.

@@ -1,12 +1,13 @@
 //! Model files read back: the network is described at once, its synapses stay in the file until they are looked at.
 
-use super::description::{Description, StoredPopulation, StoredReceptor, bits_of, precision_of};
+use super::description::{Description, StoredPopulation, StoredReceptor};
 use super::{FORMAT, VERSION, of_population, of_store};
 use crate::compute::records::Lent;
-use crate::engine::{Connectivity, SimOptions};
+use crate::engine::{Connectivity, Precision, SimOptions};
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
 use crate::storage::container::Container;
+use crate::synapse::WeightBits;
 use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ impl MappedModel {
         if !(d.dt_ms.is_finite() && d.dt_ms > 0.0) {
             return Err(self.damaged("the time step"));
         }
-        if precision_of(&d.precision).is_none() || bits_of(&d.weight_bits).is_none() {
+        if Precision::named(&d.precision).is_none() || WeightBits::named(&d.weight_bits).is_none() {
             return Err(self.damaged("the precision"));
         }
         let neurons: u64 = d.populations.iter().map(|p| u64::from(p.size)).sum();
@@ -145,8 +146,8 @@ impl MappedModel {
     pub fn options(&self) -> SimOptions {
         SimOptions {
             dt: self.description.dt_ms,
-            precision: precision_of(&self.description.precision).expect("checked when it was opened"),
-            weight_bits: bits_of(&self.description.weight_bits).expect("checked when it was opened"),
+            precision: Precision::named(&self.description.precision).expect("checked when it was opened"),
+            weight_bits: WeightBits::named(&self.description.weight_bits).expect("checked when it was opened"),
             ..SimOptions::default()
         }
     }

@@ -1,6 +1,6 @@
 //! Parts of a model file: chosen neurons with their state and synapses, read and replaced without the rest.
 
-use super::description::{Description, precision_of};
+use super::description::Description;
 use super::{MappedModel, VERSION, of_population, of_store};
 use crate::compute::records::{Arena, Format, SourceRow};
 use crate::engine::{Precision, Synapse};
@@ -194,7 +194,7 @@ impl MappedModel {
         let compression = self.file.compression();
         let mut writer = ContainerWriter::create(&path, super::FORMAT, compression)?;
         self.file.copy_into(&mut writer, |array| columns.contains_key(array))?;
-        let single = precision_of(&description.precision) == Some(Precision::F32);
+        let single = Precision::named(&description.precision) == Some(Precision::F32);
         for (array, (p, values)) in &columns {
             let folder = of_population(&description.populations[*p].name, "parameters");
             if array.starts_with(&folder) && self.description.populations[*p].per_neuron.is_empty() {
