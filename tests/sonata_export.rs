@@ -94,7 +94,10 @@ fn export(folder: &Path) {
         .chain([("kick".to_owned(), json!(6))])
         .collect();
     let v_m = model.initial_column(model.population("L23 exc").unwrap().0, 0, 0..60);
-    let at = |sent: &[(u32, u32)]| sent.iter().map(|(step, node)| (f64::from(*step) * DT, *node)).collect::<Vec<_>>();
+    // Times as NEST computes them, in thousandths of a ms.
+    let at = |sent: &[(u32, u32)]| {
+        sent.iter().map(|(step, node)| (f64::from(*step * 100) * 0.001, *node)).collect::<Vec<_>>()
+    };
     let expected = json!({
         "edges": edges,
         "sizes": sizes,

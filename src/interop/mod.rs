@@ -1,4 +1,4 @@
-//! Formats of other tools: NPY arrays, tables, and lists of synapses, positions and spikes.
+//! Formats of other tools: NPY arrays, tables, lists of synapses, positions and spikes, SONATA networks.
 
 pub mod edge_list;
 pub mod npy;

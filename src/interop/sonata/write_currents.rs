@@ -1,5 +1,8 @@
 //! Injected currents as SONATA says them: a constant part, and clamps from a time on for a while.
+//!
+//! BMTK connects a clamp by a synapse of one step, so what it is to do in a step is said for the step before.
 
+use super::write_spikes::end_of;
 use crate::model::{Selection, StimulusKind, StimulusSpec};
 
 /// A constant current for part of the run, on top of the constant part.
@@ -7,7 +10,7 @@ use crate::model::{Selection, StimulusKind, StimulusSpec};
 pub(super) struct Clamp {
     /// Current, pA.
     pub(super) amplitude: f64,
-    /// First time at which it acts, ms.
+    /// First time at which it acts, less one step; ms.
     pub(super) delay: f64,
     /// How long it acts, ms.
     pub(super) duration: f64,
@@ -59,8 +62,9 @@ impl Current {
         }
         let clamp = |(from, to, amplitude): (u64, u64, f64)| Clamp {
             amplitude,
-            delay: from as f64 * dt,
-            duration: (to - from) as f64 * dt,
+            // No clamp begins with the first step: what acts there is the constant part.
+            delay: end_of(from - 1, dt),
+            duration: end_of(to - from, dt),
         };
         Some(Self { constant, clamps: clamps.into_iter().map(clamp).collect() })
     }
@@ -105,12 +109,12 @@ mod tests {
     fn what_changes_is_clamped_relative_to_the_start() {
         let clamp = |amplitude, delay, duration| Clamp { amplitude, delay, duration };
         let dc = Current::of(&stimulus(StimulusKind::Dc, 20.0, 60.0), 5.0, 0.5, 200).unwrap();
-        assert_eq!(dc, Current { constant: 0.0, clamps: vec![clamp(5.0, 20.0, 40.0)] });
+        assert_eq!(dc, Current { constant: 0.0, clamps: vec![clamp(5.0, 19.5, 40.0)] });
         let early = Current::of(&stimulus(StimulusKind::Dc, 0.0, 60.0), 5.0, 0.5, 200).unwrap();
-        assert_eq!(early, Current { constant: 5.0, clamps: vec![clamp(-5.0, 60.0, 40.0)] });
+        assert_eq!(early, Current { constant: 5.0, clamps: vec![clamp(-5.0, 59.5, 40.0)] });
         let kind = StimulusKind::Steps { times: vec![10.0, 20.0, 30.0], amplitudes: vec![1.0, 1.0, 0.0] };
         let steps = Current::of(&stimulus(kind, 0.0, f64::INFINITY), 2.0, 0.5, 200).unwrap();
-        assert_eq!(steps, Current { constant: 0.0, clamps: vec![clamp(2.0, 10.0, 20.0)] });
+        assert_eq!(steps, Current { constant: 0.0, clamps: vec![clamp(2.0, 9.5, 20.0)] });
         let late = Current::of(&stimulus(StimulusKind::Dc, 200.0, f64::INFINITY), 5.0, 0.5, 200).unwrap();
         assert_eq!(late, Current { constant: 0.0, clamps: Vec::new() });
     }

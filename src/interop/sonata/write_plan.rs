@@ -131,6 +131,12 @@ impl Plan {
                     let (_, column) = column.expect("all templates have it");
                     add_to(column, population.size() as usize, &target.neurons, current.constant);
                 }
+                if current.clamps.iter().any(|clamp| clamp.delay <= dt) {
+                    self.notes.push(format!(
+                        "stimulus `{}` changes within the first two steps of the run, which BMTK 1.2 passes over",
+                        stimulus.name
+                    ));
+                }
                 for (i, clamp) in current.clamps.into_iter().enumerate() {
                     let name = format!("{}_{}_{i}", stimulus.name, population.name());
                     self.clamps.push(ClampInput { name, population: at, neurons: target.neurons.clone(), clamp });
