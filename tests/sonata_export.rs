@@ -7,12 +7,13 @@ mod venv;
 
 use serde_json::{Value, json};
 use std::path::Path;
-use tessera::engine::{Connectivity, SimOptions};
+use tessera::config::RunSpec;
+use tessera::engine::{Connectivity, SimOptions, Simulation, SpikeRecorder};
 use tessera::interop::sonata::{Export, ExportOptions};
 use tessera::model::{
     BrainModel, ConnectionRule, DelaySpec, Distribution, NetworkSpec, Selection, StaticSynapse, StimulusKind,
 };
-use tessera::neuron::{Currents, LifCondExp, LifPscAlpha, LifPscExp, SpikeTrain};
+use tessera::neuron::{Currents, Integrator, LifCondExp, LifPscAlpha, LifPscExp, SpikeTrain};
 
 const DT: f64 = 0.1;
 
@@ -20,11 +21,13 @@ const DT: f64 = 0.1;
 /// currents and given spikes.
 fn network() -> NetworkSpec {
     let mut net = NetworkSpec::default();
-    let exc = net.population("L23 exc", 60, LifPscExp::default()).unwrap();
+    let exc = net.population("L23 exc", 60, LifPscExp { currents: Currents::Separate, ..Default::default() }).unwrap();
     let separate = LifPscAlpha { tau_syn_ex: 0.5, tau_syn_in: 3.0, currents: Currents::Separate, ..Default::default() };
     let inh = net.population("inh", 20, separate).unwrap();
-    let cond = net.population("cond", 5, LifCondExp::default()).unwrap();
-    let alone = net.population("alone", 3, LifPscExp { e_l: -66.0, ..Default::default() }).unwrap();
+    let rk4 = LifCondExp { integrator: Integrator::Rk4, ..Default::default() };
+    let cond = net.population("cond", 5, rk4).unwrap();
+    let apart = LifPscExp { e_l: -66.0, currents: Currents::Separate, ..Default::default() };
+    let alone = net.population("alone", 3, apart).unwrap();
     let trains = SpikeTrain::new(vec![(3.0, 0), (1.04, 2), (7.0, 2), (4.4, 9)]).unwrap();
     let source = net.population("source", 10, trains).unwrap();
     net.populations[exc.0].params.push(("v_th".into(), Distribution::normal(-52.0, 1.0)));
@@ -43,13 +46,13 @@ fn network() -> NetworkSpec {
     last.delay = DelaySpec::Drawn(Distribution::Uniform { low: 0.1, high: 9.0 });
     net.project(exc, cond, ConnectionRule::AllToAll, StaticSynapse { weight: 2.5, delay: 0.1 }).unwrap();
     net.project(inh, cond, ConnectionRule::AllToAll, StaticSynapse { weight: -0.5, delay: 0.1 }).unwrap();
-    net.stimulate("push", exc, 380.0, StimulusKind::Dc).unwrap();
-    net.stimulate("pulse", inh, 250.0, StimulusKind::Dc).unwrap();
+    net.stimulate("push", exc, 520.0, StimulusKind::Dc).unwrap();
+    net.stimulate("pulse", inh, 500.0, StimulusKind::Dc).unwrap();
     let pulse = net.stimuli.last_mut().unwrap();
     (pulse.start, pulse.stop) = (20.0, 60.0);
     pulse.targets[0].neurons = Selection::Indices([1, 4, 19].into());
     let events = [(2.0, 0), (2.0, 0), (30.5, 2)];
-    let kick = StimulusKind::Spikes { events: events.into(), weight: 900.0, receptor: None };
+    let kick = StimulusKind::Spikes { events: events.into(), weight: 3000.0, receptor: None };
     net.stimulate("kick", alone, 1.0, kick).unwrap();
     net
 }
@@ -85,7 +88,7 @@ fn export(folder: &Path) {
             list.as_array_mut().unwrap().push(edge);
         }
     }
-    let kicks: Vec<Value> = (0..6).map(|node| json!([node, node % 3, 900.0, DT])).collect();
+    let kicks: Vec<Value> = (0..6).map(|node| json!([node, node % 3, 3000.0, DT])).collect();
     edges.insert("kick_to_alone".into(), kicks.into());
     let sizes: serde_json::Map<String, Value> = model
         .populations()
@@ -127,6 +130,31 @@ fn the_same_network_makes_the_same_files() {
         })
         .collect();
     assert!(written[0] == written[1]);
+}
+
+/// Spikes of every population as (ms, neuron).
+fn spikes(sim: &mut Simulation, populations: &[String]) -> Vec<Vec<(f64, u32)>> {
+    let spikes = sim.record(SpikeRecorder::all()).unwrap();
+    sim.run(200.0).unwrap();
+    populations.iter().map(|name| sim.recorder(&spikes).of_population(name).to_vec()).collect()
+}
+
+/// Weights lie on a grid of a power of two, so nothing is lost on the way.
+#[test]
+fn an_export_that_is_read_back_makes_the_same_spikes() {
+    let folder = tempfile::tempdir().unwrap();
+    export(folder.path());
+    let spec = RunSpec::from_file(folder.path().join("net/simulation_config.json")).unwrap();
+    assert_eq!((spec.run.dt_ms, spec.run.duration_ms, spec.run.seed), (DT, 200.0, 11));
+    let model = BrainModel::build(&network(), 11).unwrap();
+    let names: Vec<String> = model.populations().iter().map(|p| p.name().to_owned()).collect();
+    let again = spikes(&mut spec.build().unwrap(), &names);
+    let options = SimOptions { dt: DT, precision: spec.run.precision, ..Default::default() };
+    let first = spikes(&mut Simulation::new(model, options).unwrap(), &names);
+    for ((name, first), again) in names.iter().zip(&first).zip(&again) {
+        assert!(!first.is_empty(), "{name} is silent");
+        assert!(first == again, "{name}: {} and {} spikes", first.len(), again.len());
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod convert_network;
 mod info;
 mod interrupt;
 mod plot;
@@ -58,6 +59,18 @@ enum Verb {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Convert a network from one form to another: configuration, model file, SONATA folder, list of synapses.
+    Convert {
+        /// What to read.
+        from: PathBuf,
+        /// What to write: FILE.h5 (a model file), FILE.csv or FILE.npy (a list of synapses), or a folder (SONATA).
+        to: PathBuf,
+        /// Replace what an earlier conversion wrote there.
+        #[arg(long)]
+        overwrite: bool,
+        #[command(flatten)]
+        options: convert_network::NetworkOptions,
+    },
     /// Make spike and state files readable that a killed run left behind.
     Repair {
         /// A file, or a results folder.
@@ -84,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Info(args) => info::info(&args),
         Verb::Plot(args) => plot::plot(&args),
         Verb::Bench { what } => bench::bench(&what),
+        Verb::Convert { from, to, overwrite, options } => convert_network::convert(&from, &to, &options, overwrite),
         Verb::Repair { path } => info::repair(&path),
     };
     match outcome {

@@ -2,7 +2,7 @@
 
 use super::write_config::{self as texts, EdgesOf, Run};
 use super::write_edges::{EdgeWriter, End, Link};
-use super::write_folder::{Record, Staged};
+use super::write_folder::{self, Record, Staged};
 use super::write_plan::{Cells, Plan};
 use super::{write_nodes, write_spikes};
 use crate::engine::Connectivity;
@@ -68,6 +68,14 @@ impl<'a> Export<'a> {
         }
         let plan = Plan::new(model, dt, (duration_ms / dt).round() as u64, drop_stimuli)?;
         Ok(Self { model, options, plan })
+    }
+
+    /// Whether a folder may be written to, before anything is made for it.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub fn refuse(folder: &Path, overwrite: bool) -> Result<()> {
+        write_folder::refuse(folder, overwrite)
     }
 
     /// Stimuli that are left out, and why.

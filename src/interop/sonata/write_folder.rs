@@ -128,6 +128,11 @@ impl Drop for Staged {
     }
 }
 
+/// An error if a folder may not be written to.
+pub(super) fn refuse(folder: &Path, overwrite: bool) -> Result<()> {
+    earlier(folder, overwrite).map(drop)
+}
+
 /// The files of an earlier export in a folder; none if the folder is empty or not there.
 fn earlier(folder: &Path, overwrite: bool) -> Result<Option<Vec<String>>> {
     let found = match std::fs::read_dir(folder) {
