@@ -1,16 +1,19 @@
 //! `tessera convert`: the same content in another format.
 
+use super::convert_network::{self, NetworkOptions};
 use super::{DONE, say};
 use crate::error::{Error, Result};
-use crate::storage::{self, SpikeFormat};
+use crate::storage::{self, Compression, SpikeFormat};
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Args)]
 pub(super) struct ConvertArgs {
-    /// What to convert. Spikes: a file (.h5, .csv, spikes_<population>_times.npy) or a results folder.
+    /// What to convert. Spikes: a file (.h5, .csv, spikes_<population>_times.npy) or a results folder. A network: a
+    /// configuration (.toml, .json), a model file, a SONATA folder, a list of synapses (.csv, .txt, .npy).
     input: PathBuf,
-    /// What to write; its name says the format. Spikes: a .h5 file (SONATA), a .csv file, or a folder for NPY arrays.
+    /// What to write; its name says the format. Spikes: a .h5 file (SONATA), a .csv file, or a folder for NPY arrays. A
+    /// network: a model file (.h5), a list of synapses (.csv, .npy), or a folder (SONATA).
     output: PathBuf,
     /// Replace what is there.
     #[arg(long)]
@@ -18,29 +21,22 @@ pub(super) struct ConvertArgs {
     /// Name for spikes of a file that knows no populations (the first version of SONATA).
     #[arg(long, value_name = "NAME")]
     population: Option<String>,
-}
-
-/// What a file or folder holds that can be converted.
-enum Content {
-    Spikes,
-}
-
-/// Looks at what is in a file or folder; its name alone does not say it.
-fn content_of(input: &Path) -> Result<Content> {
-    std::fs::metadata(input).map_err(|e| Error::io(input, "open", e))?;
-    if storage::holds_spikes(input) {
-        return Ok(Content::Spikes);
-    }
-    Err(Error::Usage(format!(
-        "{} holds nothing that can be converted; spikes can be (SONATA .h5, .csv, .npy, or a results folder)",
-        input.display()
-    )))
+    /// To a model file: compress with zstd or gzip. Such an archive is small, but cannot be run before it is converted
+    /// back.
+    #[arg(long, default_value = "none", value_name = "HOW")]
+    compress: String,
+    #[command(flatten)]
+    network: NetworkOptions,
 }
 
 pub(super) fn convert(args: &ConvertArgs) -> Result<u8> {
-    match content_of(&args.input)? {
-        Content::Spikes => convert_spikes(args),
+    std::fs::metadata(&args.input).map_err(|e| Error::io(&args.input, "open", e))?;
+    // Looks into the file: names alone do not tell spikes from networks.
+    if storage::holds_spikes(&args.input) {
+        return convert_spikes(args);
     }
+    let compression = Compression::parse(&args.compress)?;
+    convert_network::convert(&args.input, &args.output, &args.network, compression, args.overwrite)
 }
 
 fn convert_spikes(args: &ConvertArgs) -> Result<u8> {

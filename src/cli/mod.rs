@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod check;
 mod convert;
+mod convert_network;
 mod info;
 mod interrupt;
 mod model;
@@ -68,7 +69,8 @@ enum Verb {
         #[command(subcommand)]
         what: bench::Bench,
     },
-    /// Write the same content in another format.
+    /// Write the same content in another format: spikes, or a network (configuration, model file, SONATA folder, list of
+    /// synapses).
     Convert(convert::ConvertArgs),
     /// Make result files readable that a killed run or a full disk left unfinished.
     Repair {

@@ -104,6 +104,12 @@ impl RunSpec {
         check.spec.ok_or(Error::Invalid(check.faults))
     }
 
+    /// Reads a configuration that lies in memory, as [`check`](Self::check) reads a file. Paths in it are relative to the
+    /// folder of `path`, which names it in messages.
+    pub fn check_text(path: impl AsRef<Path>, text: &str, overrides: &[String]) -> Check {
+        read(path.as_ref(), text, overrides, true)
+    }
+
     /// Reads a file and reports everything there is to say about it, without stopping at faults.
     pub fn check(path: impl AsRef<Path>, overrides: &[String]) -> Check {
         let path = path.as_ref();
