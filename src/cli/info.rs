@@ -31,7 +31,8 @@ pub(super) struct InfoArgs {
 }
 
 pub(super) fn info(args: &InfoArgs) -> Result<u8> {
-    if args.path.extension().is_some_and(|e| e == "toml") {
+    let record = args.path.file_name().is_some_and(|n| n == "run.json");
+    if !record && args.path.extension().is_some_and(|e| e == "toml" || e == "json") {
         let source = Source { file: args.path.clone(), set: args.set.clone() };
         return describe(&run::load(&source, false)?);
     }
@@ -42,14 +43,14 @@ pub(super) fn info(args: &InfoArgs) -> Result<u8> {
         let message = "is not a model file; --neurons, --cells and --verify are for those";
         return Err(Error::Usage(format!("{} {message}", args.path.display())));
     }
-    if args.path.is_dir() || args.path.file_name().is_some_and(|n| n == "run.json") {
+    if args.path.is_dir() || record {
         return results(&args.path);
     }
     if args.path.is_file() {
         return spikes(&args.path, None);
     }
     Err(Error::Usage(format!(
-        "{} is neither a configuration file (.toml) nor a results folder or file",
+        "{} is neither a configuration file (.toml, SONATA .json) nor a results folder or file",
         args.path.display()
     )))
 }

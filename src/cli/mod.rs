@@ -75,7 +75,7 @@ enum Verb {
 /// Where the description comes from.
 #[derive(Args)]
 struct Source {
-    /// Configuration file (TOML), or a model file.
+    /// Configuration file (TOML, or SONATA JSON), or a model file.
     file: PathBuf,
     /// Override a key, for example --set run.duration="2 s"; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]

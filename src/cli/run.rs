@@ -84,7 +84,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         spec.estimate().fits()?;
     }
     let started = rfc3339(SystemTime::now());
-    let folder = OutputDir::create(&spec.output.dir, args.overwrite)?;
+    let folder = OutputDir::create(&spec.output.dir, args.overwrite || spec.output.overwrite)?;
     let mut line = ProgressLine::new(args.quiet);
     line.phase("building");
     let mut sim = spec.build()?;

@@ -45,7 +45,7 @@ impl RunSpec {
         }
         tables.insert("run".into(), run);
         tables.insert("record".into(), self.record_tables().into());
-        let OutputSpec { dir, spikes_format, pictures } = &self.output;
+        let OutputSpec { dir, spikes_format, pictures, overwrite: _ } = &self.output;
         let output = json!({ "dir": dir, "format": spikes_format.name(), "pictures": pictures });
         tables.insert("output".into(), output);
         if let Some(checkpoint) = self.resolved.get("checkpoint") {

@@ -1,9 +1,10 @@
-//! Formats of other tools: NPY arrays, tables, and lists of synapses, positions and spikes.
+//! Formats of other tools: NPY arrays, tables, lists of synapses, positions and spikes, SONATA networks.
 
 pub mod edge_list;
 pub mod npy;
 pub mod position_list;
 mod records;
+pub mod sonata;
 pub mod spike_list;
 pub mod table;
 
