@@ -55,7 +55,7 @@ fn run_lattice_and_output() {
     assert_eq!(spec.run.isa.as_deref(), Some("portable"));
     assert_eq!(
         spec.output,
-        OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true }
+        OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true, overwrite: false }
     );
     let every_wall = Some(Duration::from_secs(10));
     let checkpoint = CheckpointSpec { every: Some(500), every_wall, keep: 5, on_signal: false };

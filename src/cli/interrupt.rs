@@ -55,3 +55,14 @@ impl Interrupt {
         self.checkpoint.swap(false, Ordering::Relaxed)
     }
 }
+
+/// Lets a write beyond the file size limit (`ulimit -f`) fail like one on a full disk; it would kill the process.
+pub(super) fn see_file_size_limit() {
+    #[cfg(unix)]
+    {
+        let seen = Arc::new(AtomicBool::new(false));
+        if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen) {
+            eprintln!("warning: cannot listen for signal SIGXFSZ: {error}; a file size limit will kill the process");
+        }
+    }
+}

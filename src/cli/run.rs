@@ -6,15 +6,22 @@ use super::progress::ProgressLine;
 use super::simulate::{Job, Speech, record, simulate};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
-use crate::storage::{CheckpointCost, OutputDir, rfc3339};
+use crate::storage::{CheckpointCost, MappedModel, OutputDir, rfc3339};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    #[command(flatten)]
-    source: Source,
+    /// Configuration file (TOML), or a model file.
+    #[arg(required_unless_present = "model")]
+    file: Option<PathBuf>,
+    /// Run the network of a model file, without construction.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    model: Option<PathBuf>,
+    /// Override a key, for example --set run.duration="2 s"; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Worker threads; the spikes do not depend on it.
     #[arg(long, short = 't')]
     threads: Option<usize>,
@@ -34,9 +41,26 @@ pub(super) struct RunArgs {
     force: bool,
 }
 
+impl RunArgs {
+    /// Where the network comes from.
+    fn source(&self) -> Result<Source> {
+        let set = self.set.clone();
+        if let Some(file) = &self.model {
+            std::fs::metadata(file).map_err(|e| Error::io(file, "open", e))?;
+            if !MappedModel::recognises(file) {
+                // Says what the file is instead.
+                MappedModel::open(file)?;
+            }
+            return Ok(Source { file: file.clone(), set });
+        }
+        let file = self.file.clone().ok_or_else(|| Error::Usage("no configuration file is given".to_owned()))?;
+        Ok(Source { file, set })
+    }
+}
+
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let mut interrupt = Interrupt::listen();
-    let mut spec = load(&args.source, args.speech.quiet)?;
+    let mut spec = load(&args.source()?, args.speech.quiet)?;
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
     if let Some(out) = &args.out {
         spec.output.dir.clone_from(out);
@@ -46,7 +70,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     }
     interrupt.listen_for_checkpoints(spec.checkpoint.as_ref());
     let started = rfc3339(SystemTime::now());
-    let folder = OutputDir::create(&spec.output.dir, args.overwrite)?;
+    let folder = OutputDir::create(&spec.output.dir, args.overwrite || spec.output.overwrite)?;
     let mut line = ProgressLine::new(args.speech.quiet);
     line.phase("building");
     let mut sim = spec.build()?;

@@ -189,6 +189,7 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
     };
     let summary = summary(&job.sim);
     let cost = writer.as_ref().map_or(job.cost, |writer| writer.run.cost);
+    let listed = job.folder.results();
     let run = RunRecord {
         status: match &outcome {
             Ok(Outcome::Complete) => RunStatus::Complete,
@@ -198,11 +199,16 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
         error: outcome.as_ref().err().map(Error::to_string),
         summary: Some(summary.clone()),
         checkpoints: (cost.number > 0).then_some(cost),
-        files: job.folder.results()?,
+        files: listed.as_ref().map_or(Vec::new(), Clone::clone),
         ..begun
     };
     let Job { spec, sim, folder, speech, .. } = job;
-    run.write(&folder)?;
+    let told = run.write(&folder).and(listed.map(drop));
+    // First what stopped the run: on a full disk its record finds no room either.
+    if let Err(error) = &outcome {
+        super::report(error);
+    }
+    told?;
     let results = folder.path("");
     let pictures = if spec.output.pictures { plot::draw(&results)? } else { Vec::new() };
     if speech.json {
@@ -231,10 +237,7 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
             }
             Ok(INTERRUPTED)
         }
-        Err(error) => {
-            super::report(&error);
-            Ok(FAILED)
-        }
+        Err(_) => Ok(FAILED),
     }
 }
 

@@ -4,7 +4,7 @@ use super::population::{Ids, Population};
 use super::reader::{Context, unknown};
 use super::run::{OutputSpec, RunOptions};
 use super::tree::Table;
-use super::{Check, RecordKind, RecordSpec, RunSpec, checkpoint, record, run, tree, without_nulls};
+use super::{Check, Estimate, RecordKind, RecordSpec, RunSpec, checkpoint, record, run, tree, without_nulls};
 use crate::error::{Error, Fault, Result};
 use crate::model::{self, BrainModel, Selection};
 use crate::storage::MappedModel;
@@ -28,14 +28,6 @@ impl RunSpec {
         read(mapped, mapped.config(), overrides).and_then(|check| check.spec.ok_or(Error::Invalid(check.faults)))
     }
 
-    /// As [`for_model`](Self::for_model), with the warnings.
-    ///
-    /// # Errors
-    /// If the file is damaged.
-    pub fn check_model(mapped: &MappedModel, overrides: &[String]) -> Result<Check> {
-        read(mapped, mapped.config(), overrides)
-    }
-
     /// The tables of a configuration that say how the network is run, what is recorded and where results go: what a
     /// model file keeps of it.
     pub fn run_tables(&self) -> Value {
@@ -53,7 +45,7 @@ impl RunSpec {
         }
         tables.insert("run".into(), run);
         tables.insert("record".into(), self.record_tables().into());
-        let OutputSpec { dir, spikes_format, pictures } = &self.output;
+        let OutputSpec { dir, spikes_format, pictures, overwrite: _ } = &self.output;
         let output = json!({ "dir": dir, "format": spikes_format.name(), "pictures": pictures });
         tables.insert("output".into(), output);
         if let Some(checkpoint) = self.resolved.get("checkpoint") {
@@ -105,6 +97,18 @@ impl RunSpec {
         }
         tables
     }
+}
+
+/// Reads what a model file says of its run, and reports everything there is to say about it.
+pub(super) fn check(path: &Path, overrides: &[String]) -> Check {
+    let checked = MappedModel::open(path).and_then(|mapped| read(&mapped, mapped.config(), overrides));
+    checked.unwrap_or_else(|error| {
+        let faults = match error {
+            Error::Invalid(faults) => faults,
+            other => vec![Fault::new("", other.to_string())],
+        };
+        Check { spec: None, faults, warnings: Vec::new(), estimate: None }
+    })
 }
 
 /// Reads a resolved configuration that names a model file.
@@ -186,10 +190,11 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
         }),
         _ => None,
     };
+    let estimate = spec.as_ref().map(|spec| Estimate::of_model(&spec.network, &spec.run, mapped.synapses()));
     let (faults, warnings) = ctx.into_findings();
     // Lines are those of no file the user has.
     let told = |faults: Vec<Fault>| faults.into_iter().map(|f| Fault { line: None, ..f }).collect();
-    Ok(Check { spec, faults: told(faults), warnings: told(warnings), estimate: None })
+    Ok(Check { spec, faults: told(faults), warnings: told(warnings), estimate })
 }
 
 fn populations(model: &BrainModel, ids: &[Option<Arc<[u64]>>]) -> Vec<Population> {

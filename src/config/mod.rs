@@ -1,5 +1,7 @@
 //! The configuration file: a TOML file becomes a network as plain data, and what to do with it.
 //!
+//! A JSON file is taken for a SONATA configuration (`sonata`) and becomes the same.
+//!
 //! Reading has two stages. First the file becomes a tree of values that know their lines, with the `--set`
 //! overrides laid over it. Then each table is read against the list of its keys: units, ranges, names and
 //! combinations are checked, every fault is noted with its place, and reading goes on to the next.
@@ -11,7 +13,6 @@ mod distribution;
 mod estimate;
 mod from_model;
 mod keys;
-mod memory;
 mod neurons;
 mod population;
 mod projection;
@@ -21,13 +22,14 @@ mod record;
 mod reference;
 mod run;
 mod schema;
+mod sonata;
 mod space;
 mod stimulus;
 mod tree;
 
+pub use crate::metrics::available_memory;
 pub use checkpoint::CheckpointSpec;
 pub use estimate::Estimate;
-pub use memory::available_memory;
 pub use record::{RecordKind, RecordSpec};
 pub use reference::reference;
 pub use run::{OutputSpec, RunOptions, SpikesFormat};
@@ -87,22 +89,35 @@ impl RunSpec {
         Self::load(path, &[])
     }
 
-    /// Reads a file with overrides such as `run.duration="2 s"` laid over it.
+    /// Reads a file with overrides such as `run.duration="2 s"` laid over it. A model file stands for the configuration
+    /// it was built from.
     ///
     /// # Errors
     /// As for [`RunSpec::from_file`]; a fault in an override is located at `--set`.
     pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Self> {
         let path = path.as_ref();
+        if MappedModel::recognises(path) {
+            return Self::for_model(&MappedModel::open(path)?, overrides);
+        }
         let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
-        let check = read(path, &text, overrides, false);
+        let check = read_any(path, &text, overrides, false);
         check.spec.ok_or(Error::Invalid(check.faults))
+    }
+
+    /// Reads a configuration that lies in memory, as [`check`](Self::check) reads a file. Paths in it are relative to the
+    /// folder of `path`, which names it in messages.
+    pub fn check_text(path: impl AsRef<Path>, text: &str, overrides: &[String]) -> Check {
+        read(path.as_ref(), text, overrides, true)
     }
 
     /// Reads a file and reports everything there is to say about it, without stopping at faults.
     pub fn check(path: impl AsRef<Path>, overrides: &[String]) -> Check {
         let path = path.as_ref();
+        if MappedModel::recognises(path) {
+            return from_model::check(path, overrides);
+        }
         match std::fs::read_to_string(path) {
-            Ok(text) => read(path, &text, overrides, true),
+            Ok(text) => read_any(path, &text, overrides, true),
             Err(error) => {
                 let message = format!("cannot read the file: {error}");
                 let fault = Fault { file: Some(path.to_owned()), line: None, key: String::new(), message };
@@ -124,6 +139,10 @@ impl RunSpec {
             return check.spec.ok_or(Error::Invalid(check.faults));
         }
         let path = file.unwrap_or(Path::new("run.json"));
+        if let Some(named) = resolved.get(sonata::RESOLVED) {
+            let check = sonata::read_resolved(named, path);
+            return check.spec.ok_or(Error::Invalid(check.faults));
+        }
         let text = toml::to_string(&without_nulls(resolved)).map_err(|e| Error::format(path, e.to_string()))?;
         let check = read(path, &text, &[], false);
         check.spec.ok_or(Error::Invalid(check.faults))
@@ -235,7 +254,15 @@ fn without_nulls(value: &serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// Reads a file; a thorough reading also makes the neurons and an estimate.
+/// Reads a file of either kind.
+fn read_any(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check {
+    if sonata::is_sonata(path, text) {
+        return sonata::read(path, overrides, thorough);
+    }
+    read(path, text, overrides, thorough)
+}
+
+/// Reads a TOML file; a thorough reading also makes the neurons and an estimate.
 fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check {
     let mut faults = Vec::new();
     let mut root = tree::parse(text, path, &mut faults);

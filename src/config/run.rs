@@ -70,6 +70,8 @@ pub struct OutputSpec {
     pub spikes_format: SpikesFormat,
     /// Whether pictures are drawn when the run ends.
     pub pictures: bool,
+    /// Whether the configuration itself asks to replace earlier results.
+    pub overwrite: bool,
 }
 
 /// Reads `[run]`.
@@ -158,7 +160,8 @@ pub(super) fn read_output(ctx: &Context, root: &Table, file: &Path) -> (Option<O
     section.resolve("dir", default);
     let format = section.choice("format").map(SpikesFormat::named);
     let pictures = section.boolean("pictures");
-    let output = (|| Some(OutputSpec { dir: dir?.into(), spikes_format: format?, pictures: pictures? }))();
+    let output =
+        (|| Some(OutputSpec { dir: dir?.into(), spikes_format: format?, pictures: pictures?, overwrite: false }))();
     section.mark("dir");
     (output, section.finish(None).into())
 }

@@ -231,6 +231,8 @@ impl Simulation {
         let places = self.recorders.iter_mut().zip(&snapshot.recorders);
         let resumed = places.map(|(recorder, place)| recorder.resume(&self.layout, place)).find(Result::is_err);
         self.failed = resumed.is_some();
+        // Recorders that could resume are not asked to finish: that would drop what they hold after the snapshot.
+        self.finished = self.failed;
         resumed.unwrap_or(Ok(()))
     }
 

@@ -1,11 +1,15 @@
-//! Formats of other tools: NPY arrays, tables, and lists of synapses, positions and spikes.
+//! Formats of other tools: NPY arrays, tables, lists of synapses, positions and spikes, SONATA networks.
 
 pub mod edge_list;
 pub mod npy;
 pub mod position_list;
 mod records;
+pub mod sonata;
 pub mod spike_list;
 pub mod table;
+mod write_edge_list;
+
+pub use write_edge_list::EdgeListWriter;
 
 /// Faults of one file that are told one by one; more than these help nobody.
 const FAULTS_TOLD: usize = 20;
