@@ -165,7 +165,7 @@ fn record(spec: &RunSpec, folder: &OutputDir, sim: &mut Simulation) -> Result<()
         let file = |extension: &str| folder.path(&format!("{}.{extension}", record.name));
         match &record.kind {
             RecordKind::Spikes { populations, format: SpikesFormat::Sonata } => {
-                sim.record(SonataSpikes::create(file("h5"), some(populations))?)?;
+                sim.record(SonataSpikes::create(file("h5"), some(populations))?.with_nodes(&spec.nodes))?;
             }
             RecordKind::Spikes { populations, format: SpikesFormat::Csv } => {
                 sim.record(CsvSpikes::create(file("csv"), some(populations))?)?;
@@ -180,7 +180,7 @@ fn record(spec: &RunSpec, folder: &OutputDir, sim: &mut Simulation) -> Result<()
         }
     }
     if states {
-        sim.record(StateReport::create(folder.path(""))?)?;
+        sim.record(StateReport::create(folder.path(""))?.with_nodes(&spec.nodes))?;
     }
     Ok(())
 }

@@ -182,6 +182,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
             records,
             output,
             ids,
+            nodes: Vec::new(),
             resolved: resolved.into(),
             path: path.to_owned(),
             model: Some(path.to_owned()),

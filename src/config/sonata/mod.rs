@@ -14,6 +14,7 @@ use super::{Check, Estimate, RunSpec};
 use crate::error::{Error, Fault};
 use crate::interop::sonata::{Config, Findings, NodePopulation, NodeSets, read_edges, read_nodes};
 use crate::model::{BrainModel, NetworkSpec};
+use crate::storage::NodeNames;
 use cells::{Components, Part, Places};
 use inputs::Surplus;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ struct Building<'a> {
     findings: Findings,
     network: NetworkSpec,
     ids: Vec<Option<Arc<[u64]>>>,
+    names: Vec<NodeNames>,
     parts: Vec<Part>,
     /// For each population of `nodes`.
     places: Vec<Places>,
@@ -114,6 +116,7 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
         findings: std::mem::take(findings),
         network: NetworkSpec::default(),
         ids: Vec::new(),
+        names: Vec::new(),
         parts: Vec::new(),
         places: Vec::new(),
         surplus: Vec::new(),
@@ -127,13 +130,23 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
         records = records::build(&mut ctx, config, sets, duration);
     }
     edges(config, &mut ctx, &components);
-    let Building { findings: found, network, ids, .. } = ctx;
+    let Building { findings: found, network, ids, names, .. } = ctx;
     *findings = found;
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let resolved = serde_json::json!({
         RESOLVED: { "config": absolute(config.path()).display().to_string(), "set": overrides },
     });
-    Some(RunSpec { network, run: run?, records, output, ids, resolved, path: config.path().to_owned(), model: None })
+    Some(RunSpec {
+        network,
+        run: run?,
+        records,
+        output,
+        ids,
+        nodes: names,
+        resolved,
+        path: config.path().to_owned(),
+        model: None,
+    })
 }
 
 /// A file of nodes or edges of `networks`, with its table of types.
