@@ -54,7 +54,7 @@ fn run_lattice_and_output() {
     assert_eq!(spec.run.isa.as_deref(), Some("portable"));
     assert_eq!(
         spec.output,
-        OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true }
+        OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true, overwrite: false }
     );
     let lattice = spec.network.lattice.as_ref().unwrap();
     assert_eq!((lattice.shape, lattice.spacing), ([8, 6, 4, 2], [10.0, 20.0, 30.0, 40.0]));
