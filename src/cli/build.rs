@@ -1,10 +1,11 @@
 //! `tessera build`: construct a network and write it to a model file.
 
 use super::{DONE, Source, run, say};
+use crate::config::Built;
 use crate::error::{Error, Result};
 use crate::storage::{Compression, MappedModel};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(super) struct BuildArgs {
@@ -48,19 +49,19 @@ pub(super) fn build(args: &BuildArgs) -> Result<u8> {
         let text = serde_json::to_string(&built).map_err(|e| Error::Usage(e.to_string()))?;
         say!("{text}");
     } else if !args.quiet {
-        say!("network    {} neurons, {} synapses", built.neurons, built.synapses);
-        say!("built in   {:.2} s, written in {:.2} s", built.build_s, built.write_s);
-        say!(
-            "model      {} ({:.1} MB, for up to {} threads)",
-            args.out.display(),
-            built.bytes as f64 * 1e-6,
-            built.shards
-        );
-        if compression == Compression::None {
-            say!("run it     tessera run --model {}", args.out.display());
-        } else {
-            say!("unpack it  tessera convert {} MODEL.h5", args.out.display());
-        }
+        tell(&built, &args.out, compression);
     }
     Ok(DONE)
+}
+
+/// Tells people what was written to a model file.
+pub(super) fn tell(built: &Built, path: &Path, compression: Compression) {
+    say!("network    {} neurons, {} synapses", built.neurons, built.synapses);
+    say!("built in   {:.2} s, written in {:.2} s", built.build_s, built.write_s);
+    say!("model      {} ({:.1} MB, for up to {} threads)", path.display(), built.bytes as f64 * 1e-6, built.shards);
+    if compression == Compression::None {
+        say!("run it     tessera run --model {}", path.display());
+    } else {
+        say!("unpack it  tessera convert {} MODEL.h5", path.display());
+    }
 }

@@ -1,6 +1,6 @@
 //! `tessera info`: what a configuration describes, what a results folder holds; `tessera repair`.
 
-use super::{DONE, Source, check, model, run, say};
+use super::{DONE, FAILED, Source, check, model, run, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
@@ -136,23 +136,20 @@ fn spikes(path: &Path, duration: Option<f64>) -> Result<u8> {
 }
 
 pub(super) fn repair(path: &Path) -> Result<u8> {
-    let files: Vec<std::path::PathBuf> = if path.is_dir() {
-        let entries = std::fs::read_dir(path).map_err(|e| Error::io(path, "read", e))?;
-        let mut files: Vec<_> = entries
-            .filter_map(|e| e.ok().map(|e| e.path()))
-            .filter(|p| p.extension().is_some_and(|e| e == "h5"))
-            .collect();
-        files.sort();
-        files
-    } else {
-        vec![path.to_owned()]
-    };
+    let files = if path.is_dir() { storage::repairable(path)? } else { vec![path.to_owned()] };
     if files.is_empty() {
-        return Err(Error::Usage(format!("{} holds no HDF5 file", path.display())));
+        return Err(Error::Usage(format!("{} holds no spikes, rates or state variables", path.display())));
     }
+    let mut code = DONE;
     for file in files {
-        let repaired = storage::repair(&file)?;
-        say!("{}: {repaired:?}", file.display());
+        match storage::repair(&file) {
+            Ok(repaired) => say!("{}: {repaired:?}", file.display()),
+            // The others can be repaired all the same.
+            Err(error) => {
+                super::report(&error);
+                code = FAILED;
+            }
+        }
     }
-    Ok(DONE)
+    Ok(code)
 }

@@ -3,13 +3,18 @@
 mod bench;
 mod build;
 mod check;
+mod convert;
+mod convert_network;
 mod info;
 mod interrupt;
 mod model;
 mod plot;
 mod progress;
+mod resume;
 mod run;
+mod simulate;
 
+use crate::config::RunSpec;
 use crate::error::Error;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -49,6 +54,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Construct a network and write it to a model file, from which it runs without construction.
     Build(build::BuildArgs),
+    /// Go on with a run that was killed or interrupted, from its newest checkpoint.
+    Resume(resume::ResumeArgs),
     /// Check a configuration without running it; estimate size, memory and time.
     Check(check::CheckArgs),
     /// Print the JSON Schema of configuration files, for editors.
@@ -62,7 +69,10 @@ enum Verb {
         #[command(subcommand)]
         what: bench::Bench,
     },
-    /// Make spike and state files readable that a killed run left behind.
+    /// Write the same content in another format: spikes, or a network (configuration, model file, SONATA folder, list of
+    /// synapses).
+    Convert(convert::ConvertArgs),
+    /// Make result files readable that a killed run or a full disk left unfinished.
     Repair {
         /// A file, or a results folder.
         path: PathBuf,
@@ -81,14 +91,17 @@ struct Source {
 
 /// Parses the arguments, does what they ask, and returns the exit code of the process.
 pub fn main() -> ExitCode {
+    interrupt::see_file_size_limit();
     let outcome = match Cli::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Build(args) => build::build(&args),
+        Verb::Resume(args) => resume::resume(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Schema => check::schema(),
         Verb::Info(args) => info::info(&args),
         Verb::Plot(args) => plot::plot(&args),
         Verb::Bench { what } => bench::bench(&what),
+        Verb::Convert(args) => convert::convert(&args),
         Verb::Repair { path } => info::repair(&path),
     };
     match outcome {
@@ -100,19 +113,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints an error for people.
+/// Prints an error for people. A standard error stream that cannot be written (it may be on the full disk that the error
+/// tells of) must not end the process before it has done what is left to do.
 fn report(error: &Error) {
-    match error {
+    use std::io::Write as _;
+    let mut stream = std::io::stderr();
+    let _ = match error {
         Error::Invalid(faults) => {
-            for fault in faults {
-                eprintln!("error: {fault}");
-            }
-            if faults.len() > 1 {
-                eprintln!("{} faults; nothing was run.", faults.len());
-            }
+            let lines: String = faults.iter().map(|fault| format!("error: {fault}\n")).collect();
+            let sum =
+                if faults.len() > 1 { format!("{} faults; nothing was run.\n", faults.len()) } else { String::new() };
+            write!(stream, "{lines}{sum}")
         }
-        other => eprintln!("error: {other}"),
-    }
+        other => writeln!(stream, "error: {other}"),
+    };
 }
 
 /// A number of threads from the command line.
@@ -121,6 +135,18 @@ fn positive_threads(threads: usize) -> crate::error::Result<usize> {
         1..=1024 => Ok(threads),
         _ => Err(Error::Usage(format!("--threads {threads} is out of range; allowed are 1 to 1024"))),
     }
+}
+
+/// Lays the choices of where to run over those of a configuration.
+fn place(spec: &mut RunSpec, threads: Option<usize>, isa: Option<&str>) -> crate::error::Result<()> {
+    if let Some(threads) = threads {
+        spec.run.threads = Some(positive_threads(threads)?);
+    }
+    if let Some(isa) = isa {
+        crate::compute::Isa::parse(isa)?;
+        spec.run.isa = Some(isa.to_owned());
+    }
+    Ok(())
 }
 
 fn code_of(error: &Error) -> u8 {

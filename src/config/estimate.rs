@@ -3,10 +3,10 @@
 //! The constants are measurements of the engine, rounded; the time is a rough guess because nobody knows the rates
 //! before the run.
 
-use super::memory::available_memory;
 use super::run::RunOptions;
 use crate::engine::Precision;
 use crate::error::{Error, Result};
+use crate::metrics::available_memory;
 use crate::model::NetworkSpec;
 use crate::model::wiring::expected_synapses;
 use crate::neuron::{ParamColumn, ParamTable};

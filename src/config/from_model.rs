@@ -4,7 +4,7 @@ use super::population::{Ids, Population};
 use super::reader::{Context, unknown};
 use super::run::{OutputSpec, RunOptions};
 use super::tree::Table;
-use super::{Check, Estimate, RecordKind, RecordSpec, RunSpec, record, run, tree, without_nulls};
+use super::{Check, Estimate, RecordKind, RecordSpec, RunSpec, checkpoint, record, run, tree, without_nulls};
 use crate::error::{Error, Fault, Result};
 use crate::model::{self, BrainModel, Selection};
 use crate::storage::MappedModel;
@@ -174,6 +174,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
     let format = output.as_ref().map(|output| output.spikes_format).unwrap_or_default();
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
+    let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
     let network = model.spec().clone();
     let spec = match (run, output) {
         (Some(run), Some(output)) if !ctx.has_faults() => Some(RunSpec {
@@ -181,6 +182,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
             run,
             records,
             output,
+            checkpoint,
             ids,
             nodes: Vec::new(),
             resolved: resolved.into(),

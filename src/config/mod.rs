@@ -7,12 +7,12 @@
 //! combinations are checked, every fault is noted with its place, and reading goes on to the next.
 
 mod cells;
+mod checkpoint;
 mod datafile;
 mod distribution;
 mod estimate;
 mod from_model;
 mod keys;
-mod memory;
 mod neurons;
 mod population;
 mod projection;
@@ -27,8 +27,9 @@ mod space;
 mod stimulus;
 mod tree;
 
+pub use crate::metrics::available_memory;
+pub use checkpoint::CheckpointSpec;
 pub use estimate::Estimate;
-pub use memory::available_memory;
 pub use record::{RecordKind, RecordSpec};
 pub use reference::reference;
 pub use run::{OutputSpec, RunOptions, SpikesFormat};
@@ -55,6 +56,8 @@ pub struct RunSpec {
     pub records: Vec<RecordSpec>,
     /// Where results go.
     pub output: OutputSpec,
+    /// When checkpoints are written, if they are.
+    pub checkpoint: Option<CheckpointSpec>,
     /// For each population the ids that a table gave its neurons, if one did.
     pub ids: Vec<Option<Arc<[u64]>>>,
     /// What neurons are called in SONATA result files, where not by population and number.
@@ -102,6 +105,12 @@ impl RunSpec {
         let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
         let check = read_any(path, &text, overrides, false);
         check.spec.ok_or(Error::Invalid(check.faults))
+    }
+
+    /// Reads a configuration that lies in memory, as [`check`](Self::check) reads a file. Paths in it are relative to the
+    /// folder of `path`, which names it in messages.
+    pub fn check_text(path: impl AsRef<Path>, text: &str, overrides: &[String]) -> Check {
+        read(path.as_ref(), text, overrides, true)
     }
 
     /// Reads a file and reports everything there is to say about it, without stopping at faults.
@@ -293,6 +302,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
     let format = output.as_ref().map(|output| output.spikes_format).unwrap_or_default();
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
+    let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
 
     let ids = populations.iter().map(|p| p.ids.as_ref().map(|ids| ids.list.clone())).collect();
     let specs: Option<Vec<_>> = populations.into_iter().map(|population| population.spec).collect();
@@ -305,7 +315,8 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
             }
             let path = path.to_owned();
             let resolved = resolved.into();
-            let spec = RunSpec { network, run, records, output, ids, nodes: Vec::new(), resolved, path, model: None };
+            let nodes = Vec::new();
+            let spec = RunSpec { network, run, records, output, checkpoint, ids, nodes, resolved, path, model: None };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()

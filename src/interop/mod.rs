@@ -7,6 +7,9 @@ mod records;
 pub mod sonata;
 pub mod spike_list;
 pub mod table;
+mod write_edge_list;
+
+pub use write_edge_list::EdgeListWriter;
 
 /// Faults of one file that are told one by one; more than these help nobody.
 const FAULTS_TOLD: usize = 20;

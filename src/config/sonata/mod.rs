@@ -3,6 +3,7 @@
 //! Units are those of NEST's models: ms, mV, pA, pF, nS. `docs/sonata.md` lists what is read.
 
 mod cells;
+mod checkpoint;
 mod inputs;
 mod nest_time;
 mod records;
@@ -107,6 +108,8 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
     }
     let run = run::read(config, overrides, findings);
     let output = records::output(config, findings);
+    let dt = run.as_ref().map_or(0.1, |run| run.dt_ms);
+    let checkpoint = checkpoint::read(config, dt, findings);
     let components = Components::read(config.section("components"), findings);
     let sets = NodeSets::read(config, findings);
     let sets = findings.noted(sets);
@@ -120,7 +123,7 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
         parts: Vec::new(),
         places: Vec::new(),
         surplus: Vec::new(),
-        dt: run.as_ref().map_or(0.1, |run| run.dt_ms),
+        dt,
     };
     cells::build(&mut ctx, &components);
     let mut records = Vec::new();
@@ -145,6 +148,7 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
         nodes: names,
         resolved,
         path: config.path().to_owned(),
+        checkpoint,
         model: None,
     })
 }
