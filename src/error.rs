@@ -65,9 +65,9 @@ pub enum Error {
         message: String,
     },
     /// Results exist already and overwriting was not asked for.
-    #[error("{} holds earlier results ({found}); choose another folder with --out or allow it with --overwrite", path.display())]
+    #[error("{} holds earlier results ({found}); choose another place or allow it with --overwrite", path.display())]
     WouldOverwrite {
-        /// The output folder.
+        /// The folder of the output.
         path: PathBuf,
         /// The first result file found there.
         found: String,

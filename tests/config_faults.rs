@@ -92,6 +92,21 @@ fn times_off_the_grid_are_warned_about() {
 }
 
 #[test]
+fn checkpoints_are_checked() {
+    let faults = |overrides: &[&str]| list(&check(SMALL, overrides).faults);
+    insta::assert_snapshot!(faults(&["checkpoint.every=0 ms", "checkpoint.every_wall=1 mV", "checkpoint.keep=0"]), @r#"
+    --set: checkpoint.every: `0 ms` is out of range; allowed is above 0 ms
+    --set: checkpoint.every_wall: `1 mV` is a voltage; a time is expected, for example "10 ms"
+    --set: checkpoint.keep: `0` is out of range; allowed is 1 to 1000000
+    "#);
+    insta::assert_snapshot!(faults(&["checkpoint.on_signal=false"]), @"--set: checkpoint.on_signal: no checkpoint would ever be written; give `every` or `every_wall`, or set on_signal = true");
+    insta::assert_snapshot!(list(&check(SMALL, &["checkpoint.every=0.25 ms"]).warnings), @"--set: checkpoint.every: 0.25 ms is not a multiple of dt = 0.1 ms; it becomes 0.3 ms");
+    let spec = check(SMALL, &["checkpoint.every_wall=1500 ms"]).spec.unwrap().checkpoint.unwrap();
+    assert_eq!((spec.every, spec.every_wall, spec.keep), (None, Some(std::time::Duration::from_millis(1500)), 2));
+    assert!(spec.on_signal && check(SMALL, &[]).spec.unwrap().checkpoint.is_none());
+}
+
+#[test]
 fn empty_selections_are_faults() {
     let text = r#"
 [lattice]

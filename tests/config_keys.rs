@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use tessera::config::{OutputSpec, RecordKind, RunSpec, SpikesFormat, reference, schema};
+use std::time::Duration;
+use tessera::config::{CheckpointSpec, OutputSpec, RecordKind, RunSpec, SpikesFormat, reference, schema};
 use tessera::engine::Precision;
 use tessera::error::Fault;
 use tessera::model::{
@@ -54,8 +55,11 @@ fn run_lattice_and_output() {
     assert_eq!(spec.run.isa.as_deref(), Some("portable"));
     assert_eq!(
         spec.output,
-        OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true }
+        OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true, overwrite: false }
     );
+    let every_wall = Some(Duration::from_secs(10));
+    let checkpoint = CheckpointSpec { every: Some(500), every_wall, keep: 5, on_signal: false };
+    assert_eq!(spec.checkpoint, Some(checkpoint));
     let lattice = spec.network.lattice.as_ref().unwrap();
     assert_eq!((lattice.shape, lattice.spacing), ([8, 6, 4, 2], [10.0, 20.0, 30.0, 40.0]));
     assert_eq!(lattice.periodic, [true, false, false, true]);

@@ -28,6 +28,13 @@ fn layout() -> Layout {
     Layout { dt: 0.5, populations: vec![population("a", 0, 7), population("b", 7, 30)], states: vec![state] }
 }
 
+/// In a step a spike of each neuron, and a sample.
+fn step(spikes: &mut SonataSpikes, states: &mut StateReport, step: u64) {
+    let all: Vec<Spike> = (0..37).map(|neuron| Spike { step, neuron }).collect();
+    spikes.spikes(step, step + 1, &all).unwrap();
+    states.state(&StateSample { recording: 0, step, values: &[step as f32; 30] }).unwrap();
+}
+
 /// Plays the run of the child: in every step a spike of each neuron and a sample; acknowledges at the end of those
 /// steps that `acknowledge` says, and tells.
 fn record(folder: &Path, steps: u64, acknowledge: impl Fn(u64) -> bool) {
@@ -36,14 +43,12 @@ fn record(folder: &Path, steps: u64, acknowledge: impl Fn(u64) -> bool) {
     let mut states = StateReport::create(folder).unwrap();
     spikes.start(&layout()).unwrap();
     states.start(&layout()).unwrap();
-    for step in 0..steps {
-        let all: Vec<Spike> = (0..37).map(|neuron| Spike { step, neuron }).collect();
-        spikes.spikes(step, step + 1, &all).unwrap();
-        states.state(&StateSample { recording: 0, step, values: &[step as f32; 30] }).unwrap();
-        if acknowledge(step + 1) {
+    for at in 0..steps {
+        step(&mut spikes, &mut states, at);
+        if acknowledge(at + 1) {
             spikes.flush().unwrap();
             states.flush().unwrap();
-            eprintln!("{TOLD}{}", step + 1);
+            eprintln!("{TOLD}{}", at + 1);
         }
     }
     // Dropping the recorders would complete the files: the process must end before.
@@ -117,5 +122,58 @@ fn a_kill_in_the_midst_of_writing_is_survived() {
         // What it told before it died has been acknowledged.
         let last = lines.filter_map(told).last().unwrap_or(0);
         check(folder.path(), last.max(kill * 7 * 3 - 3));
+    }
+}
+
+#[test]
+fn a_killed_run_goes_on_exactly() {
+    const STEPS: u64 = 900;
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let folder = Path::new(&folder);
+        let mut spikes = SonataSpikes::create(folder.join("spikes.h5"), None).unwrap();
+        let mut states = StateReport::create(folder).unwrap();
+        spikes.start(&layout()).unwrap();
+        states.start(&layout()).unwrap();
+        for at in 0.. {
+            step(&mut spikes, &mut states, at);
+            if at % 3 == 2 {
+                let places = serde_json::json!([at + 1, spikes.checkpoint().unwrap(), states.checkpoint().unwrap()]);
+                std::fs::write(folder.join("part.json"), places.to_string()).unwrap();
+                std::fs::rename(folder.join("part.json"), folder.join("places.json")).unwrap();
+                eprintln!("{TOLD}{}", at + 1);
+            }
+        }
+    }
+    let whole = tempfile::tempdir().unwrap();
+    let mut spikes = SonataSpikes::create(whole.path().join("spikes.h5"), None).unwrap();
+    let mut states = StateReport::create(whole.path()).unwrap();
+    spikes.start(&layout()).unwrap();
+    states.start(&layout()).unwrap();
+    (0..STEPS).for_each(|at| step(&mut spikes, &mut states, at));
+    spikes.finish().unwrap();
+    states.finish().unwrap();
+    for kill in 1..=3 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = child("a_killed_run_goes_on_exactly", folder.path());
+        let mut child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        for _ in 0..kill * 11 {
+            lines.next().unwrap().unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let places = std::fs::read_to_string(folder.path().join("places.json")).unwrap();
+        let places: serde_json::Value = serde_json::from_str(&places).unwrap();
+        let mut spikes = SonataSpikes::resuming(folder.path().join("spikes.h5"), None);
+        let mut states = StateReport::resuming(folder.path());
+        spikes.resume(&layout(), &places[1]).unwrap();
+        states.resume(&layout(), &places[2]).unwrap();
+        (places[0].as_u64().unwrap()..STEPS).for_each(|at| step(&mut spikes, &mut states, at));
+        spikes.finish().unwrap();
+        states.finish().unwrap();
+        for file in ["spikes.h5", "state_v_m.h5"] {
+            let (found, expected) = (folder.path().join(file), whole.path().join(file));
+            assert!(std::fs::read(found).unwrap() == std::fs::read(expected).unwrap(), "{file} differs");
+        }
     }
 }

@@ -6,8 +6,8 @@ use tessera::error::Error;
 use tessera::model::Selection;
 use tessera::rng::{Key, Purpose, philox};
 use tessera::storage::{
-    CsvSpikes, Machine, Named, NpySpikes, OutputDir, PopulationSpikes, RateTable, Repaired, RunRecord, RunStatus,
-    RunSummary, SonataSpikes, StateReport, StoredWeights, read_rates, read_report, read_spikes, repair,
+    CheckpointCost, CsvSpikes, Machine, Named, NpySpikes, OutputDir, PopulationSpikes, RateTable, Repaired, RunRecord,
+    RunStatus, RunSummary, SonataSpikes, StateReport, StoredWeights, read_rates, read_report, read_spikes, repair,
 };
 
 const DT: f64 = 0.1;
@@ -247,6 +247,8 @@ fn record(dir: &OutputDir) -> RunRecord {
             max_error: 0.0156,
         }],
         summary: Some(summary),
+        resumed_ms: vec![12.5],
+        checkpoints: Some(CheckpointCost { number: 3, seconds: 0.25, bytes: 4096 }),
         files: dir.results().unwrap(),
     }
 }

@@ -190,10 +190,10 @@ fn long_recordings_go_on_exactly() {
     let (steps, rate) = (6_000, 600);
     let session = |checkpoint, beyond, stretch, batch, end| Session { checkpoint, beyond, stretch, batch, end };
     let sessions = [
-        session(700, 900, 15, 997, End::Kill),
+        session(700, 900, 15, 29_970, End::Kill),
         session(2_500, 10, 400, usize::MAX, End::Kill),
         session(2_500, 1_700, 1, 50_000, End::Drop),
-        session(4_100, 1_900, 250, 8_192, End::Finish),
+        session(4_100, 1_900, 250, 81_920, End::Finish),
     ];
     for kind in KINDS {
         assert_same(kind, &interrupted(kind, steps, rate, &sessions), &uninterrupted(kind, steps, rate));
@@ -333,7 +333,7 @@ fn places_out_of_range_are_errors() {
 
 fn session() -> impl Strategy<Value = Session> {
     let end = prop_oneof![2 => Just(End::Kill), 1 => Just(End::Finish), 1 => Just(End::Drop)];
-    let batch = prop_oneof![1_000_usize..9_000, Just(usize::MAX)];
+    let batch = prop_oneof![5_000_usize..20_000, Just(usize::MAX)];
     (0_u64..600, 0_u64..300, 1_u64..90, batch, end).prop_map(|(checkpoint, beyond, stretch, batch, end)| Session {
         checkpoint,
         beyond,

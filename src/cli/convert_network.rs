@@ -83,7 +83,13 @@ struct Network {
 }
 
 /// Converts a network.
-pub(super) fn convert(from: &Path, to: &Path, options: &NetworkOptions, overwrite: bool) -> Result<u8> {
+pub(super) fn convert(
+    from: &Path,
+    to: &Path,
+    options: &NetworkOptions,
+    compression: Compression,
+    overwrite: bool,
+) -> Result<u8> {
     let unknown = |path: &Path| {
         Error::Usage(format!(
             "{}: no form of a network has this ending; there are .toml and .json (configurations), .h5 (model files), .csv, \
@@ -101,7 +107,7 @@ pub(super) fn convert(from: &Path, to: &Path, options: &NetworkOptions, overwrit
         )));
     }
     if source == Form::Model && target == Form::Model {
-        let bytes = convert_model(from, to, Compression::None, overwrite)?;
+        let bytes = convert_model(from, to, compression, overwrite)?;
         say!("model      {} ({:.1} MB)", to.display(), bytes as f64 * 1e-6);
         return Ok(DONE);
     }
@@ -110,7 +116,7 @@ pub(super) fn convert(from: &Path, to: &Path, options: &NetworkOptions, overwrit
         network.spec.run.threads = Some(super::positive_threads(threads)?);
     }
     match target {
-        Form::Model => to_model(&network, to, overwrite),
+        Form::Model => to_model(&network, to, compression, overwrite),
         Form::Sonata => to_sonata(&network, to, options, overwrite),
         Form::Edges | Form::Configuration => to_edges(&network, to, overwrite),
     }
@@ -244,11 +250,9 @@ impl Network {
     }
 }
 
-fn to_model(network: &Network, to: &Path, overwrite: bool) -> Result<u8> {
-    let built = network.spec.write_model(to, Compression::None, overwrite)?;
-    say!("network    {} neurons, {} synapses", built.neurons, built.synapses);
-    say!("model      {} ({:.1} MB)", to.display(), built.bytes as f64 * 1e-6);
-    say!("run it     tessera run --model {}", to.display());
+fn to_model(network: &Network, to: &Path, compression: Compression, overwrite: bool) -> Result<u8> {
+    let built = network.spec.write_model(to, compression, overwrite)?;
+    super::build::tell(&built, to, compression);
     Ok(DONE)
 }
 

@@ -1,21 +1,33 @@
 //! `tessera info`: what a configuration describes, what a results folder holds; `tessera repair`.
 
-use super::{DONE, Source, check, run, say};
+use super::{DONE, FAILED, Source, check, model, run, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
 use crate::plot::statistics::{Window, isi_cvs, mean, mean_rate_hz};
-use crate::storage::{self, RunRecord, RunStatus};
+use crate::storage::{self, MappedModel, RunRecord, RunStatus};
 use clap::Args;
 use std::path::Path;
 
 #[derive(Args)]
 pub(super) struct InfoArgs {
-    /// A configuration file, a results folder, or a file in one.
+    /// A configuration file, a model file, a results folder, or a file in one.
     path: std::path::PathBuf,
     /// Override a key of a configuration; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Show neurons of a model file with their state and synapses: NAME, or NAME:0-9,17; may be repeated.
+    #[arg(long, value_name = "WHICH")]
+    neurons: Vec<String>,
+    /// Show the neurons of a model file in a box of the lattice, such as 0..4,0..4,0..2,0..1.
+    #[arg(long, value_name = "BOX")]
+    cells: Option<String>,
+    /// Check every array of a model file against its checksum.
+    #[arg(long)]
+    verify: bool,
+    /// Print neurons as JSON, one a line.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn info(args: &InfoArgs) -> Result<u8> {
@@ -23,6 +35,13 @@ pub(super) fn info(args: &InfoArgs) -> Result<u8> {
     if !record && args.path.extension().is_some_and(|e| e == "toml" || e == "json") {
         let source = Source { file: args.path.clone(), set: args.set.clone() };
         return describe(&run::load(&source, false)?);
+    }
+    if MappedModel::recognises(&args.path) {
+        return model::info(&args.path, &args.neurons, args.cells.as_deref(), args.verify, args.json);
+    }
+    if !args.neurons.is_empty() || args.cells.is_some() || args.verify {
+        let message = "is not a model file; --neurons, --cells and --verify are for those";
+        return Err(Error::Usage(format!("{} {message}", args.path.display())));
     }
     if args.path.is_dir() || record {
         return results(&args.path);
@@ -117,23 +136,20 @@ fn spikes(path: &Path, duration: Option<f64>) -> Result<u8> {
 }
 
 pub(super) fn repair(path: &Path) -> Result<u8> {
-    let files: Vec<std::path::PathBuf> = if path.is_dir() {
-        let entries = std::fs::read_dir(path).map_err(|e| Error::io(path, "read", e))?;
-        let mut files: Vec<_> = entries
-            .filter_map(|e| e.ok().map(|e| e.path()))
-            .filter(|p| p.extension().is_some_and(|e| e == "h5"))
-            .collect();
-        files.sort();
-        files
-    } else {
-        vec![path.to_owned()]
-    };
+    let files = if path.is_dir() { storage::repairable(path)? } else { vec![path.to_owned()] };
     if files.is_empty() {
-        return Err(Error::Usage(format!("{} holds no HDF5 file", path.display())));
+        return Err(Error::Usage(format!("{} holds no spikes, rates or state variables", path.display())));
     }
+    let mut code = DONE;
     for file in files {
-        let repaired = storage::repair(&file)?;
-        say!("{}: {repaired:?}", file.display());
+        match storage::repair(&file) {
+            Ok(repaired) => say!("{}: {repaired:?}", file.display()),
+            // The others can be repaired all the same.
+            Err(error) => {
+                super::report(&error);
+                code = FAILED;
+            }
+        }
     }
-    Ok(DONE)
+    Ok(code)
 }

@@ -1,14 +1,20 @@
 //! The command line: argument parsing and one file for each verb. No simulation logic.
 
 mod bench;
+mod build;
 mod check;
+mod convert;
 mod convert_network;
 mod info;
 mod interrupt;
+mod model;
 mod plot;
 mod progress;
+mod resume;
 mod run;
+mod simulate;
 
+use crate::config::RunSpec;
 use crate::error::Error;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -46,6 +52,10 @@ struct Cli {
 enum Verb {
     /// Run a network and write its results.
     Run(run::RunArgs),
+    /// Construct a network and write it to a model file, from which it runs without construction.
+    Build(build::BuildArgs),
+    /// Go on with a run that was killed or interrupted, from its newest checkpoint.
+    Resume(resume::ResumeArgs),
     /// Check a configuration without running it; estimate size, memory and time.
     Check(check::CheckArgs),
     /// Print the JSON Schema of configuration files, for editors.
@@ -59,19 +69,10 @@ enum Verb {
         #[command(subcommand)]
         what: bench::Bench,
     },
-    /// Convert a network from one form to another: configuration, model file, SONATA folder, list of synapses.
-    Convert {
-        /// What to read.
-        from: PathBuf,
-        /// What to write: FILE.h5 (a model file), FILE.csv or FILE.npy (a list of synapses), or a folder (SONATA).
-        to: PathBuf,
-        /// Replace what an earlier conversion wrote there.
-        #[arg(long)]
-        overwrite: bool,
-        #[command(flatten)]
-        options: convert_network::NetworkOptions,
-    },
-    /// Make spike and state files readable that a killed run left behind.
+    /// Write the same content in another format: spikes, or a network (configuration, model file, SONATA folder, list of
+    /// synapses).
+    Convert(convert::ConvertArgs),
+    /// Make result files readable that a killed run or a full disk left unfinished.
     Repair {
         /// A file, or a results folder.
         path: PathBuf,
@@ -81,7 +82,7 @@ enum Verb {
 /// Where the description comes from.
 #[derive(Args)]
 struct Source {
-    /// Configuration file (TOML, or SONATA JSON).
+    /// Configuration file (TOML, or SONATA JSON), or a model file.
     file: PathBuf,
     /// Override a key, for example --set run.duration="2 s"; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -90,14 +91,17 @@ struct Source {
 
 /// Parses the arguments, does what they ask, and returns the exit code of the process.
 pub fn main() -> ExitCode {
+    interrupt::see_file_size_limit();
     let outcome = match Cli::parse().verb {
         Verb::Run(args) => run::run(&args),
+        Verb::Build(args) => build::build(&args),
+        Verb::Resume(args) => resume::resume(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Schema => check::schema(),
         Verb::Info(args) => info::info(&args),
         Verb::Plot(args) => plot::plot(&args),
         Verb::Bench { what } => bench::bench(&what),
-        Verb::Convert { from, to, overwrite, options } => convert_network::convert(&from, &to, &options, overwrite),
+        Verb::Convert(args) => convert::convert(&args),
         Verb::Repair { path } => info::repair(&path),
     };
     match outcome {
@@ -109,19 +113,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints an error for people.
+/// Prints an error for people. A standard error stream that cannot be written (it may be on the full disk that the error
+/// tells of) must not end the process before it has done what is left to do.
 fn report(error: &Error) {
-    match error {
+    use std::io::Write as _;
+    let mut stream = std::io::stderr();
+    let _ = match error {
         Error::Invalid(faults) => {
-            for fault in faults {
-                eprintln!("error: {fault}");
-            }
-            if faults.len() > 1 {
-                eprintln!("{} faults; nothing was run.", faults.len());
-            }
+            let lines: String = faults.iter().map(|fault| format!("error: {fault}\n")).collect();
+            let sum =
+                if faults.len() > 1 { format!("{} faults; nothing was run.\n", faults.len()) } else { String::new() };
+            write!(stream, "{lines}{sum}")
         }
-        other => eprintln!("error: {other}"),
-    }
+        other => writeln!(stream, "error: {other}"),
+    };
 }
 
 /// A number of threads from the command line.
@@ -130,6 +135,18 @@ fn positive_threads(threads: usize) -> crate::error::Result<usize> {
         1..=1024 => Ok(threads),
         _ => Err(Error::Usage(format!("--threads {threads} is out of range; allowed are 1 to 1024"))),
     }
+}
+
+/// Lays the choices of where to run over those of a configuration.
+fn place(spec: &mut RunSpec, threads: Option<usize>, isa: Option<&str>) -> crate::error::Result<()> {
+    if let Some(threads) = threads {
+        spec.run.threads = Some(positive_threads(threads)?);
+    }
+    if let Some(isa) = isa {
+        crate::compute::Isa::parse(isa)?;
+        spec.run.isa = Some(isa.to_owned());
+    }
+    Ok(())
 }
 
 fn code_of(error: &Error) -> u8 {

@@ -43,9 +43,10 @@ impl ProgressLine {
         }
     }
 
-    /// The simulation got on.
-    pub fn update(&mut self, progress: &Progress) {
-        let factor = if progress.time_ms > 0.0 { progress.wall.as_secs_f64() * 1e3 / progress.time_ms } else { 0.0 };
+    /// The simulation got on; this process began it at `from_ms`.
+    pub fn update(&mut self, progress: &Progress, from_ms: f64) {
+        let done = progress.time_ms - from_ms;
+        let factor = if done > 0.0 { progress.wall.as_secs_f64() * 1e3 / done } else { 0.0 };
         let left = (progress.until_ms - progress.time_ms) * factor * 1e-3;
         let message = format!(
             "{} of {}, real-time factor {factor:.2}, {} left",

@@ -3,10 +3,10 @@
 //! The constants are measurements of the engine, rounded; the time is a rough guess because nobody knows the rates
 //! before the run.
 
-use super::memory::available_memory;
 use super::run::RunOptions;
 use crate::engine::Precision;
 use crate::error::{Error, Result};
+use crate::metrics::available_memory;
 use crate::model::NetworkSpec;
 use crate::model::wiring::expected_synapses;
 use crate::neuron::{ParamColumn, ParamTable};
@@ -88,6 +88,17 @@ impl Estimate {
             seconds: (steps_s + events * EVENT_S) / threads,
             wide,
         }
+    }
+
+    /// Estimates a run of a network whose synapses lie in a mapped file: the system takes their memory back where it is
+    /// short.
+    pub fn of_model(network: &NetworkSpec, run: &RunOptions, synapses: u64) -> Self {
+        let mut estimate = Self::of(network, run);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = run.threads.unwrap_or(cores).min(cores) as f64;
+        estimate.synapses = synapses as f64;
+        estimate.seconds += estimate.synapses * ASSUMED_RATE_HZ * run.duration_ms * 1e-3 * EVENT_S / threads;
+        estimate
     }
 
     /// Whether the memory there is will do.

@@ -4,7 +4,7 @@ use super::population::{Ids, Population};
 use super::reader::{Context, unknown};
 use super::run::{OutputSpec, RunOptions};
 use super::tree::Table;
-use super::{Check, RecordKind, RecordSpec, RunSpec, record, run, tree, without_nulls};
+use super::{Check, Estimate, RecordKind, RecordSpec, RunSpec, checkpoint, record, run, tree, without_nulls};
 use crate::error::{Error, Fault, Result};
 use crate::model::{self, BrainModel, Selection};
 use crate::storage::MappedModel;
@@ -26,14 +26,6 @@ impl RunSpec {
     /// If the file is damaged, or [`Error::Invalid`] with every fault in the overrides.
     pub fn for_model(mapped: &MappedModel, overrides: &[String]) -> Result<Self> {
         read(mapped, mapped.config(), overrides).and_then(|check| check.spec.ok_or(Error::Invalid(check.faults)))
-    }
-
-    /// As [`for_model`](Self::for_model), with the warnings.
-    ///
-    /// # Errors
-    /// If the file is damaged.
-    pub fn check_model(mapped: &MappedModel, overrides: &[String]) -> Result<Check> {
-        read(mapped, mapped.config(), overrides)
     }
 
     /// The tables of a configuration that say how the network is run, what is recorded and where results go: what a
@@ -107,6 +99,18 @@ impl RunSpec {
     }
 }
 
+/// Reads what a model file says of its run, and reports everything there is to say about it.
+pub(super) fn check(path: &Path, overrides: &[String]) -> Check {
+    let checked = MappedModel::open(path).and_then(|mapped| read(&mapped, mapped.config(), overrides));
+    checked.unwrap_or_else(|error| {
+        let faults = match error {
+            Error::Invalid(faults) => faults,
+            other => vec![Fault::new("", other.to_string())],
+        };
+        Check { spec: None, faults, warnings: Vec::new(), estimate: None }
+    })
+}
+
 /// Reads a resolved configuration that names a model file.
 pub(super) fn read_resolved(resolved: &Value) -> Result<Check> {
     let Some(path) = resolved.get(MODEL).and_then(Value::as_str) else {
@@ -170,6 +174,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
     let format = output.as_ref().map(|output| output.spikes_format).unwrap_or_default();
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
+    let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
     let network = model.spec().clone();
     let spec = match (run, output) {
         (Some(run), Some(output)) if !ctx.has_faults() => Some(RunSpec {
@@ -177,6 +182,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
             run,
             records,
             output,
+            checkpoint,
             ids,
             resolved: resolved.into(),
             path: path.to_owned(),
@@ -184,10 +190,11 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
         }),
         _ => None,
     };
+    let estimate = spec.as_ref().map(|spec| Estimate::of_model(&spec.network, &spec.run, mapped.synapses()));
     let (faults, warnings) = ctx.into_findings();
     // Lines are those of no file the user has.
     let told = |faults: Vec<Fault>| faults.into_iter().map(|f| Fault { line: None, ..f }).collect();
-    Ok(Check { spec, faults: told(faults), warnings: told(warnings), estimate: None })
+    Ok(Check { spec, faults: told(faults), warnings: told(warnings), estimate })
 }
 
 fn populations(model: &BrainModel, ids: &[Option<Arc<[u64]>>]) -> Vec<Population> {

@@ -117,7 +117,7 @@ pub(super) struct Tables {
 }
 
 /// All tables of the file, in the order the reference shows them.
-pub(super) const TABLES: [Tables; 10] = [
+pub(super) const TABLES: [Tables; 11] = [
     Tables { name: "run", named: false, keys: &RUN, doc: "How long, how finely and how the network is simulated." },
     Tables {
         name: "paths",
@@ -164,6 +164,13 @@ pub(super) const TABLES: [Tables; 10] = [
         doc: "What is recorded. A file without any `[record]` table records the spikes of all populations.",
     },
     Tables { name: "output", named: false, keys: &OUTPUT, doc: "Where results go." },
+    Tables {
+        name: "checkpoint",
+        named: false,
+        keys: &CHECKPOINT,
+        doc: "When the state of the run is written to `checkpoints/` among the results, so that `tessera resume` can go \
+              on from there with the same results. Without this table none is written.",
+    },
 ];
 
 pub(super) const RUN: [Key; 7] = [
@@ -456,4 +463,21 @@ pub(super) const OUTPUT: [Key; 3] = [
     ),
     with("format", Choice(&FORMATS), "\"sonata\"", "Format of spike files: SONATA HDF5, CSV or NPY."),
     with("pictures", Bool, "false", "Whether pictures of the results are drawn when the run ends."),
+];
+
+pub(super) const CHECKPOINT: [Key; 4] = [
+    key("every", Quantity("ms", Positive), "Biological time between two checkpoints, counted from the beginning."),
+    key(
+        "every_wall",
+        Quantity("s", Positive),
+        "Wall-clock time between two checkpoints; a plain number is in seconds.",
+    ),
+    with("keep", Integer(1, 1_000_000), "2", "How many of the newest checkpoints are kept."),
+    with(
+        "on_signal",
+        Bool,
+        "true",
+        "Whether a checkpoint is written before the run ends on SIGINT or SIGTERM, and on SIGUSR1, after which the run \
+         goes on.",
+    ),
 ];

@@ -7,12 +7,12 @@
 //! combinations are checked, every fault is noted with its place, and reading goes on to the next.
 
 mod cells;
+mod checkpoint;
 mod datafile;
 mod distribution;
 mod estimate;
 mod from_model;
 mod keys;
-mod memory;
 mod neurons;
 mod population;
 mod projection;
@@ -27,8 +27,9 @@ mod space;
 mod stimulus;
 mod tree;
 
+pub use crate::metrics::available_memory;
+pub use checkpoint::CheckpointSpec;
 pub use estimate::Estimate;
-pub use memory::available_memory;
 pub use record::{RecordKind, RecordSpec};
 pub use reference::reference;
 pub use run::{OutputSpec, RunOptions, SpikesFormat};
@@ -54,6 +55,8 @@ pub struct RunSpec {
     pub records: Vec<RecordSpec>,
     /// Where results go.
     pub output: OutputSpec,
+    /// When checkpoints are written, if they are.
+    pub checkpoint: Option<CheckpointSpec>,
     /// For each population the ids that a table gave its neurons, if one did.
     pub ids: Vec<Option<Arc<[u64]>>>,
     /// The whole configuration with defaults filled in; it can be read again as a configuration.
@@ -86,12 +89,16 @@ impl RunSpec {
         Self::load(path, &[])
     }
 
-    /// Reads a file with overrides such as `run.duration="2 s"` laid over it.
+    /// Reads a file with overrides such as `run.duration="2 s"` laid over it. A model file stands for the configuration
+    /// it was built from.
     ///
     /// # Errors
     /// As for [`RunSpec::from_file`]; a fault in an override is located at `--set`.
     pub fn load(path: impl AsRef<Path>, overrides: &[String]) -> Result<Self> {
         let path = path.as_ref();
+        if MappedModel::recognises(path) {
+            return Self::for_model(&MappedModel::open(path)?, overrides);
+        }
         let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, "read", error))?;
         let check = read_any(path, &text, overrides, false);
         check.spec.ok_or(Error::Invalid(check.faults))
@@ -106,6 +113,9 @@ impl RunSpec {
     /// Reads a file and reports everything there is to say about it, without stopping at faults.
     pub fn check(path: impl AsRef<Path>, overrides: &[String]) -> Check {
         let path = path.as_ref();
+        if MappedModel::recognises(path) {
+            return from_model::check(path, overrides);
+        }
         match std::fs::read_to_string(path) {
             Ok(text) => read_any(path, &text, overrides, true),
             Err(error) => {
@@ -289,6 +299,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
     let format = output.as_ref().map(|output| output.spikes_format).unwrap_or_default();
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
+    let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
 
     let ids = populations.iter().map(|p| p.ids.as_ref().map(|ids| ids.list.clone())).collect();
     let specs: Option<Vec<_>> = populations.into_iter().map(|population| population.spec).collect();
@@ -301,7 +312,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
             }
             let path = path.to_owned();
             let resolved = resolved.into();
-            let spec = RunSpec { network, run, records, output, ids, resolved, path, model: None };
+            let spec = RunSpec { network, run, records, output, checkpoint, ids, resolved, path, model: None };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()

@@ -168,8 +168,8 @@ fn state(section: &Section<'_>, name: &str, found: Vec<&Population>, all: &[Popu
     Some(RecordKind::State(recordings))
 }
 
-/// A time between samples as a whole number of steps, at least one, with a warning where it was not one.
-fn on_grid(section: &Section<'_>, key: &str, time: f64) -> f64 {
+/// A time between events as a whole number of steps, at least one, with a warning where it was not one.
+pub(super) fn on_grid(section: &Section<'_>, key: &str, time: f64) -> f64 {
     let dt = section.ctx.dt;
     let rounded = off_grid(time, dt).map(|rounded| rounded.max(dt));
     if let Some(rounded) = rounded {

@@ -121,7 +121,7 @@ impl Connectivity {
     }
 
     /// A connectivity whose records lie in a file. `populations` are (size, number of receptors); `lend` gives the rows
-    /// and records of store `k` of a shard.
+    /// and records of store `k` of a shard; `sparse` says that they are more than memory holds.
     ///
     /// # Errors
     /// If the parts do not fit each other. Records themselves are checked when they are used.
@@ -129,6 +129,7 @@ impl Connectivity {
         path: &Path,
         shape: &ConnectivityShape,
         populations: &[(u32, usize)],
+        sparse: bool,
         mut lend: impl FnMut(usize, usize, Format) -> Result<(Vec<u64>, Lent)>,
     ) -> Result<Self> {
         let wrong = |what: &str| Error::format(path, format!("/header: the file is damaged ({what})"));
@@ -165,9 +166,12 @@ impl Connectivity {
                     return Err(wrong("records of 4 bytes in a shard of more than 65536 slots"));
                 }
                 let (table, words) = lend(shard, k, format)?;
-                let arena = Arena::lent(format, partition.slots[shard].max(32), words)
+                let mut arena = Arena::lent(format, partition.slots[shard].max(32), words)
                     .ok_or_else(|| wrong("the length of the records"))?;
                 let rows = checked_rows(&table, neurons, &arena).ok_or_else(|| wrong("the rows of a store"))?;
+                if sparse {
+                    arena.make_sparse();
+                }
                 lent.push(Store { arena, rows, synapses: stored.synapses });
             }
             stores.push(lent);

@@ -153,6 +153,12 @@ impl<T: Real> Shard<T> {
     pub fn exchange<'a>(&mut self, step: u64, spikes: impl Iterator<Item = &'a [u32]> + Clone) {
         let heads = &mut self.scratch.heads;
         for Pathway { store, calendar, delays } in &mut self.pathways {
+            if store.arena.is_sparse() {
+                for neuron in spikes.clone().flatten() {
+                    let neuron = *neuron as usize;
+                    store.arena.will_need(store.rows[neuron], store.rows.get(neuron + 1).copied());
+                }
+            }
             // Three passes, so that the table rows and then the heads are on their way from memory all at once.
             for list in spikes.clone() {
                 for neuron in list {

@@ -209,7 +209,7 @@ impl Simulation {
     /// fit in itself; if a recorder cannot resume. Except in the last case nothing has been changed.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.refuse_when_started("snapshots are restored")?;
-        self.check(snapshot)?;
+        self.check_snapshot(snapshot)?;
         for (number, population) in snapshot.populations.iter().enumerate() {
             let columns: Vec<StateColumn> = population.columns.iter().map(|(_, column)| column.clone()).collect();
             self.machine.put_population(number, &columns, &population.refractory);
@@ -231,11 +231,17 @@ impl Simulation {
         let places = self.recorders.iter_mut().zip(&snapshot.recorders);
         let resumed = places.map(|(recorder, place)| recorder.resume(&self.layout, place)).find(Result::is_err);
         self.failed = resumed.is_some();
+        // Recorders that could resume are not asked to finish: that would drop what they hold after the snapshot.
+        self.finished = self.failed;
         resumed.unwrap_or(Ok(()))
     }
 
-    /// Refuses a snapshot that is not one of this simulation.
-    fn check(&mut self, snapshot: &Snapshot) -> Result<()> {
+    /// Whether a snapshot is one of this simulation, so that [`restore`](Self::restore) can only fail for reasons that lie
+    /// with the recorders.
+    ///
+    /// # Errors
+    /// One sentence on what differs.
+    pub fn check_snapshot(&mut self, snapshot: &Snapshot) -> Result<()> {
         let refuse = |message: String| Err(Error::Usage(message));
         let differs = |what: &str, theirs: &dyn std::fmt::Display, ours: &dyn std::fmt::Display| {
             Err(Error::Usage(format!("the checkpoint is of a run with {what} {theirs}, but this one has {ours}")))

@@ -292,6 +292,11 @@ pub(super) struct Container {
 }
 
 impl Container {
+    /// The kind of container a file says it is, if it is one.
+    pub fn kind(path: &Path) -> Option<String> {
+        H5File::options().locking(FileLocking::BestEffort).open(path).ok()?.attr_string(FORMAT).ok()
+    }
+
     /// Opens a container of that kind, of a version up to `newest`.
     ///
     /// # Errors

@@ -103,8 +103,7 @@ pub(super) fn check_table(file: &mut RecordFile, header: &str) -> Result<()> {
 impl Recorder for CsvSpikes {
     fn start(&mut self, layout: &Layout) -> Result<()> {
         let chosen = self.chosen(layout)?;
-        let mut file = RecordFile::create(&self.path)?;
-        file.line(format_args!("{HEADER}"))?;
+        let file = RecordFile::create(&self.path, format!("{HEADER}\n").as_bytes())?;
         self.record_into(file, layout.dt, chosen);
         Ok(())
     }

@@ -43,10 +43,21 @@ fn bytes_of<T: Element>(values: &[T]) -> Vec<u8> {
 
 /// Turns what the HDF5 library says into our error.
 pub(super) fn hdf5_error(path: &Path, action: &'static str, error: Hdf5Error) -> Error {
-    match error {
-        Hdf5Error::Io(source) => Error::io(path, action, source),
-        other => Error::format(path, format!("cannot {action}: {other}")),
+    let text = match error {
+        Hdf5Error::Io(source) => return Error::io(path, action, source),
+        other => other.to_string(),
+    };
+    // What the system said comes wrapped in a type that the library keeps to itself; its text is all there is.
+    match text.strip_prefix("hdf5-io error: I/O error: ") {
+        Some(said) => Error::io(path, action, system_error(said)),
+        None => Error::format(path, format!("cannot {action}: {text}")),
     }
+}
+
+/// The system's error of which this is the text.
+fn system_error(text: &str) -> std::io::Error {
+    let code = text.rsplit_once("(os error ").and_then(|(_, code)| code.strip_suffix(')')?.parse().ok());
+    code.map_or_else(|| std::io::Error::other(text.to_owned()), std::io::Error::from_raw_os_error)
 }
 
 /// An HDF5 file being written.
@@ -299,4 +310,16 @@ pub(super) fn refuse_existing(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let found = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Err(Error::WouldOverwrite { path: folder, found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_errors_keep_their_kind() {
+        let full = std::io::Error::from_raw_os_error(28);
+        assert_eq!(system_error(&full.to_string()).kind(), full.kind());
+        assert_eq!(system_error("read past end").to_string(), "read past end");
+    }
 }

@@ -5,6 +5,8 @@
 
 mod aside;
 mod cadence;
+mod checkpoint;
+mod checkpoints;
 mod container;
 mod csv_spikes;
 mod hdf5_stream;
@@ -20,12 +22,16 @@ mod read_report;
 mod read_spikes;
 mod record_file;
 mod repair;
+mod repair_plain;
 mod run_record;
 mod sonata_file;
 mod sonata_spikes;
 mod state_report;
 mod utc;
+mod write_spikes;
 
+pub use checkpoint::{Checkpoint, CheckpointCost, CheckpointedRun};
+pub use checkpoints::{Checkpoints, Latest};
 pub use container::Compression;
 pub use csv_spikes::CsvSpikes;
 pub use machine::Machine;
@@ -35,12 +41,13 @@ pub use npy_spikes::NpySpikes;
 pub use output_dir::OutputDir;
 pub use rate_table::{RateTable, Rates, read_rates};
 pub use read_report::{Report, read_report};
-pub use read_spikes::read_spikes;
-pub use repair::{Repaired, repair};
+pub use read_spikes::{holds_spikes, read_spikes};
+pub use repair::{Repaired, repair, repairable};
 pub use run_record::{RunRecord, RunStatus, RunSummary, StoredWeights};
 pub use sonata_spikes::SonataSpikes;
 pub use state_report::StateReport;
 pub use utc::rfc3339;
+pub use write_spikes::{SpikeFormat, write_spikes};
 
 /// Spikes of one population, as read back from results.
 #[derive(Debug, Clone, PartialEq, Default)]

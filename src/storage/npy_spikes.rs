@@ -105,9 +105,8 @@ pub(super) const SEPARATORS: [char; 3] = ['/', '\\', '\0'];
 impl Array {
     fn create(path: &Path, dtype: &'static str) -> Result<Self> {
         refuse_existing(path)?;
-        let mut file = RecordFile::create(path)?;
-        file.put(&header(dtype, 0))?;
-        Ok(Self { dtype, file, len: 0, said: None })
+        let file = RecordFile::create(path, &header(dtype, 0))?;
+        Ok(Self { dtype, file, len: 0, said: Some(0) })
     }
 
     /// Opens an array to go on after its first `len` elements.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const NAMES: [&str; 6] =
     [run_record::FILE, "spikes.h5", "spikes.csv", "spikes_*_times.npy", "spikes_*_ids.npy", "rates.csv"];
 /// Folder of the checkpoints of a run, within its folder of results, and the names they have.
-const CHECKPOINTS: &str = "checkpoints";
+pub(super) const CHECKPOINTS: &str = "checkpoints";
 const CHECKPOINT: &str = "step_*.h5";
 
 /// A folder for the results of one run. It never holds the results of two.

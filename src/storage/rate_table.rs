@@ -133,8 +133,7 @@ impl Open {
 impl Recorder for RateTable {
     fn start(&mut self, layout: &Layout) -> Result<()> {
         let (chosen, width) = (self.chosen(layout)?, self.width(layout)?);
-        let mut file = RecordFile::create(&self.path)?;
-        file.line(format_args!("{}", header(&chosen)))?;
+        let file = RecordFile::create(&self.path, format!("{}\n", header(&chosen)).as_bytes())?;
         self.open = Some(Open::new(file, layout.dt, width, chosen));
         Ok(())
     }

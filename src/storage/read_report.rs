@@ -1,7 +1,7 @@
 //! Reading SONATA reports back.
 
 use super::hdf5_stream::hdf5_error;
-use super::read_spikes::open_hdf5;
+use super::read_spikes::{check_extent, open_hdf5};
 use crate::error::{Error, Result};
 use rust_hdf5::{H5Dataset, H5File};
 use std::path::Path;
@@ -74,7 +74,11 @@ fn dataset(path: &Path, file: &H5File, group: &str, names: &[&str]) -> Result<H5
     let failed = |e| hdf5_error(path, "read", e);
     let there = file.root_group().group(group).and_then(|g| g.dataset_names()).map_err(failed)?;
     match names.iter().find(|name| there.iter().any(|t| t == *name)) {
-        Some(name) => file.dataset(&format!("{group}/{name}")).map_err(failed),
+        Some(name) => {
+            let data = file.dataset(&format!("{group}/{name}")).map_err(failed)?;
+            check_extent(path, &data)?;
+            Ok(data)
+        }
         None => Err(Error::format(path, format!("`/{group}` has no data set `{}`", names[0]))),
     }
 }

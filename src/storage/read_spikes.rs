@@ -7,9 +7,9 @@ use super::npy_spikes;
 use super::run_record::RunRecord;
 use super::sonata_file::SIZE_ATTRIBUTE;
 use crate::error::{Error, Result};
-use rust_hdf5::{FileLocking, H5File};
+use rust_hdf5::{FileLocking, H5Dataset, H5File};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Reads the spikes of every population from a file (`.h5`, `.csv`, or either of an NPY pair) or an output folder
@@ -32,6 +32,28 @@ pub fn read_spikes(path: impl AsRef<Path>) -> Result<Vec<PopulationSpikes>> {
         complete(&mut populations, &RunRecord::read(&record)?);
     }
     Ok(populations)
+}
+
+/// Whether a file or folder is one [`read_spikes`] reads, by its content as far as its beginning tells.
+pub fn holds_spikes(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    match path.extension().and_then(|e| e.to_str()) {
+        _ if path.is_dir() => {
+            let known = |name: &str| ["spikes.h5", "spikes.csv"].contains(&name) || population_of_npy(name).is_some();
+            let names = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.file_name());
+            names.into_iter().any(|name| name.to_str().is_some_and(known))
+        }
+        Some("h5" | "hdf5") => open_hdf5(path).is_ok_and(|file| file.root_group().group("spikes").is_ok()),
+        Some("csv") => {
+            let mut line = Vec::new();
+            let most = csv_spikes::HEADER.len() as u64 + 2;
+            let read = File::open(path).and_then(|f| BufReader::new(f.take(most)).read_until(b'\n', &mut line));
+            read.is_ok() && line.trim_ascii_end() == csv_spikes::HEADER.as_bytes()
+        }
+        Some("npy") => population_of_npy(name).is_some(),
+        _ => false,
+    }
 }
 
 /// Sizes and order of the populations as the run's record has them.
@@ -69,7 +91,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PopulationSpikes>> {
 }
 
 /// Population of either file of an NPY pair.
-fn population_of_npy(file: &str) -> Option<&str> {
+pub(super) fn population_of_npy(file: &str) -> Option<&str> {
     let rest = file.strip_prefix("spikes_")?;
     rest.strip_suffix("_times.npy").or_else(|| rest.strip_suffix("_ids.npy"))
 }
@@ -113,11 +135,28 @@ fn read_group(path: &Path, file: &H5File, name: &str, group: &str, ids: &str) ->
     let ids = file.dataset(&format!("{group}/{ids}")).map_err(failed)?;
     let size = ids.attr(SIZE_ATTRIBUTE).and_then(|a| a.read_numeric_as::<u64>()).unwrap_or_default();
     let size = size.first().map_or(0, |&n| u32::try_from(n).unwrap_or(0));
+    check_extent(path, &times)?;
+    check_extent(path, &ids)?;
     let times_ms: Vec<f64> = times.read_numeric_as().map_err(failed)?;
     let ids: Vec<u64> = ids.read_numeric_as().map_err(failed)?;
     let too_large = |id| Error::format(path, format!("`/{group}` has a spike of node {id}; ids end below 2^32"));
     let ids: Result<Vec<u32>> = ids.into_iter().map(|id| u32::try_from(id).map_err(|_| too_large(id))).collect();
     ordered(path, PopulationSpikes { name: name.to_owned(), size, times_ms, ids: ids? })
+}
+
+/// Refuses a data set that says it is larger than what the file can hold, before memory is taken for it.
+pub(super) fn check_extent(path: &Path, data: &H5Dataset) -> Result<()> {
+    /// The most that compression makes of a byte (deflate).
+    const EXPANSION: u64 = 1_032;
+    let len = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?.len();
+    let filtered = !data.filters().map_err(|e| hdf5_error(path, "read", e))?.is_empty();
+    let most = if filtered { len.saturating_mul(EXPANSION) } else { len };
+    let axes = data.shape();
+    let bytes = axes.iter().fold(data.element_size() as u64, |bytes, &n| bytes.saturating_mul(n as u64));
+    if bytes > most {
+        return Err(Error::format(path, format!("a data set of the shape {axes:?} does not fit in {len} bytes")));
+    }
+    Ok(())
 }
 
 /// Checks lengths and puts the spikes in order of time.
@@ -126,7 +165,7 @@ fn ordered(path: &Path, spikes: PopulationSpikes) -> Result<PopulationSpikes> {
     if times_ms.len() != ids.len() {
         let (times, ids) = (times_ms.len(), ids.len());
         let message = format!(
-            "population `{name}` has {times} times and {ids} ids; a run that was killed leaves such a file, which `storage::repair` mends"
+            "population `{name}` has {times} times and {ids} ids; a run that was killed leaves such files, which `tessera repair` mends"
         );
         return Err(Error::format(path, message));
     }

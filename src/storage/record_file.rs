@@ -27,10 +27,15 @@ pub(super) struct RecordFile {
 }
 
 impl RecordFile {
-    /// Makes a file that does not exist yet.
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    /// Makes a file that does not exist yet, which begins with `head`. If there is no room for that, no file is left.
+    pub(super) fn create(path: &Path, head: &[u8]) -> Result<Self> {
         let file = File::create_new(path).map_err(|e| Error::io(path, "create", e))?;
-        Ok(Self { path: path.to_owned(), file, buffer: Vec::new(), written: 0, tail: false, named: false })
+        let buffer = head.to_vec();
+        let mut created = Self { path: path.to_owned(), file, buffer, written: 0, tail: false, named: false };
+        created.flush().inspect_err(|_| {
+            let _ = std::fs::remove_file(path);
+        })?;
+        Ok(created)
     }
 
     /// Opens a file to go on after its first `bytes` bytes. It is not changed before [`go_on`](Self::go_on).
@@ -130,8 +135,7 @@ mod tests {
     fn nothing_changes_before_it_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        let mut file = RecordFile::create(&path).unwrap();
-        file.line(format_args!("one")).unwrap();
+        let mut file = RecordFile::create(&path, b"one\n").unwrap();
         file.sync().unwrap();
         let place = file.len();
         file.line(format_args!("two")).unwrap();

@@ -1,6 +1,6 @@
 //! `run.json`: what was run, on what, and what came out.
 
-use super::{Machine, Named, OutputDir};
+use super::{CheckpointCost, Machine, Named, OutputDir};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -102,6 +102,12 @@ pub struct RunRecord {
     /// The numbers; absent if the run stopped before it had any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<RunSummary>,
+    /// Biological times at which the run was resumed from a checkpoint, ms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed_ms: Vec<f64>,
+    /// What checkpoints cost, if any were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<CheckpointCost>,
     /// Names of the result files beside this one.
     #[serde(default)]
     pub files: Vec<String>,

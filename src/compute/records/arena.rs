@@ -13,6 +13,29 @@ unsafe impl crate::compute::arena::Zeroed for SourceRow {}
 /// Memory that somebody else owns, such as a part of a mapped file.
 pub type Lent = Box<dyn Deref<Target = [u64]> + Send + Sync>;
 
+enum Advice {
+    Random,
+    WillNeed,
+}
+
+/// Tells the system how a stretch of mapped memory is used; whether it took notice.
+#[cfg(unix)]
+fn advise(at: *const u8, len: usize, advice: Advice) -> bool {
+    const PAGE: usize = 4096;
+    let (from, to) = (at as usize / PAGE * PAGE, at as usize + len);
+    let advice = match advice {
+        Advice::Random => libc::MADV_RANDOM,
+        Advice::WillNeed => libc::MADV_WILLNEED,
+    };
+    // SAFETY: advice changes no memory; for pages that are not mapped it fails.
+    unsafe { libc::madvise(from as *mut libc::c_void, to - from, advice) == 0 }
+}
+
+#[cfg(not(unix))]
+fn advise(_at: *const u8, _len: usize, _advice: Advice) -> bool {
+    false
+}
+
 /// Two 4-byte records or one 8-byte record an element.
 enum Words {
     Own(HugeVec<u64>),
@@ -32,6 +55,8 @@ pub struct Arena {
     /// Granules handed to writers.
     used: AtomicUsize,
     pub(super) granules: usize,
+    /// Whether pages are asked for source by source.
+    sparse: bool,
 }
 
 impl std::fmt::Debug for Arena {
@@ -63,7 +88,7 @@ impl Arena {
         let bytes = granules * granule * format.record_bytes();
         // The tail lets a delivery read whole lines beyond the last record.
         let words = Words::Own(HugeVec::zeroed(bytes / 8 + Self::TAIL));
-        Self { format, slots, words, used: AtomicUsize::new(0), granules }
+        Self { format, slots, words, used: AtomicUsize::new(0), granules, sparse: false }
     }
 
     /// Words beyond the last record that a delivery may ask for.
@@ -83,7 +108,32 @@ impl Arena {
             words: Words::Lent(words),
             used: AtomicUsize::new(granules),
             granules,
+            sparse: false,
         })
+    }
+
+    /// Says that lent memory is a mapped file larger than memory: the system is not to read ahead of what is looked at,
+    /// which would push out what is needed; [`will_need`](Self::will_need) asks for the pages of a source instead.
+    pub fn make_sparse(&mut self) {
+        if let Words::Lent(words) = &self.words {
+            self.sparse = advise(words.as_ptr().cast(), words.len() * 8, Advice::Random);
+        }
+    }
+
+    /// Whether pages are to be asked for with [`will_need`](Self::will_need).
+    #[inline(always)]
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
+    /// Has the pages of a source fetched while other work goes on. `next` is the row of the source that follows.
+    pub fn will_need(&self, row: SourceRow, next: Option<SourceRow>) {
+        let size = self.format.granule() * self.format.record_bytes();
+        let end = next.map_or(self.granules, |next| next.first() as usize).min(self.granules);
+        let (from, to) = (row.first() as usize * size, end * size);
+        if from < to {
+            advise(self.words().cast::<u8>().wrapping_add(from), to - from, Advice::WillNeed);
+        }
     }
 
     /// Number of granules: no head or segment leads beyond.

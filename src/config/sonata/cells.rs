@@ -1,7 +1,7 @@
 //! Nodes become populations: all nodes of a SONATA population that share a model become one.
 
-use super::Building;
 use super::templates::{Key, OF_ALL, Role, TEMPLATES, Template};
+use super::{Building, nest_time};
 use crate::error::did_you_mean;
 use crate::interop::sonata::{Attribute, Findings, Item, NodePopulation};
 use crate::model::{Distribution, Placement, PopulationId, PopulationSpec};
@@ -150,7 +150,9 @@ pub(super) fn build(ctx: &mut Building<'_>, components: &Components) {
             }
             let spec = match kind {
                 Kind::Virtual => Some(silent(&name, nodes.len())),
-                Kind::Neuron(template) => cells(population, template, &nodes, &name, components, &mut ctx.findings),
+                Kind::Neuron(template) => {
+                    cells(population, template, &nodes, &name, components, ctx.dt, &mut ctx.findings)
+                }
             };
             // After a fault a stand-in keeps the numbering, so that the rest can be checked.
             let spec = spec.unwrap_or_else(|| silent(&name, nodes.len()));
@@ -263,6 +265,7 @@ type ParameterSet = HashMap<&'static str, f64>;
 
 /// Parameter values of the nodes of a part.
 struct Values<'a> {
+    dt: f64,
     population: &'a NodePopulation,
     nodes: &'a [u32],
     /// For each node which of `sets` it has.
@@ -278,7 +281,9 @@ impl Values<'_> {
         let own =
             self.columns.get(key.nest).and_then(|column| self.population.value(column, self.nodes[node] as usize));
         let given = own.and_then(|value| value.number);
-        given.or_else(|| self.sets[self.set_of[node] as usize].get(key.nest).copied()).unwrap_or(key.default)
+        let value =
+            given.or_else(|| self.sets[self.set_of[node] as usize].get(key.nest).copied()).unwrap_or(key.default);
+        if key.nest == "t_ref" { nest_time::refractory_time(value, self.dt) } else { value }
     }
 
     /// The value all nodes share, or one for each.
@@ -300,6 +305,7 @@ fn cells(
     nodes: &[u32],
     name: &str,
     components: &Components,
+    dt: f64,
     findings: &mut Findings,
 ) -> Option<PopulationSpec> {
     let before = findings.count();
@@ -308,7 +314,7 @@ fn cells(
     if findings.count() > before {
         return None;
     }
-    let values = Values { population, nodes, set_of, sets, columns };
+    let values = Values { dt, population, nodes, set_of, sets, columns };
     let info = neuron::find(template.model).expect("every template has a model");
     let (mut shared, mut params, mut initial) = (Vec::new(), Vec::new(), Vec::new());
     for key in template.keys {

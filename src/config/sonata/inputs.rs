@@ -1,6 +1,6 @@
 //! `inputs`: spikes that virtual nodes send, and current clamps.
 
-use super::Building;
+use super::{Building, nest_time};
 use crate::error::did_you_mean;
 use crate::interop::sonata::{Item, NodeSets, read_spikes};
 use crate::model::{Placement, PopulationId, PopulationSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget};
@@ -170,7 +170,7 @@ fn spikes(ctx: &mut Building<'_>, item: &Item<'_>, sets: &NodeSets, csv: bool, e
             if neurons.binary_search(&number).is_err() {
                 continue;
             }
-            match step_of(*time, ctx.dt) {
+            match nest_time::spike_step(*time, ctx.dt) {
                 Some(step) => list.push((number, step)),
                 None => early.push((*time, *id)),
             }
@@ -186,24 +186,6 @@ fn spikes(ctx: &mut Building<'_>, item: &Item<'_>, sets: &NodeSets, csv: bool, e
             ctx.findings.warn(&path, "/spikes", message);
         }
     }
-}
-
-/// The step at whose end a spike is sent, counted from 1: the first end at or after its time, as with NEST's
-/// `spike_generator` and precise times. `None` for times of 0 and before, and beyond all steps.
-fn step_of(time: f64, dt: f64) -> Option<u64> {
-    if !(time > 0.0 && time / dt < 1e15) {
-        return None;
-    }
-    // NEST counts time in thousandths of a ms, and compares the end of the step with the time as real numbers.
-    let tics = dt * 1000.0;
-    let per_step = tics.round();
-    let step = if per_step >= 1.0 && (tics - per_step).abs() < 1e-6 {
-        let whole = ((time * 1000.0).floor() / per_step).floor();
-        if whole * per_step * 0.001 < time { whole + 1.0 } else { whole }
-    } else {
-        (time / dt - 1e-9).ceil()
-    };
-    Some((step as u64).max(1))
 }
 
 /// Gives the spikes to a virtual population, and what is more than one a step to populations beside it.
@@ -323,22 +305,4 @@ fn clamp(ctx: &mut Building<'_>, name: &str, item: &Item<'_>, sets: &NodeSets) {
         start: 0.0,
         stop: f64::INFINITY,
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spikes_go_to_the_end_of_their_step() {
-        assert_eq!(step_of(0.384, 0.1), Some(4));
-        assert_eq!(step_of(0.4, 0.1), Some(4));
-        assert_eq!(step_of(0.3, 0.1), Some(3));
-        assert_eq!(step_of(0.300_000_1, 0.1), Some(4));
-        assert_eq!(step_of(1e-9, 0.1), Some(1));
-        assert_eq!(step_of(0.25, 0.125), Some(2));
-        assert_eq!(step_of(0.26, 0.0125), Some(21));
-        assert_eq!(step_of(0.0, 0.1), None);
-        assert_eq!(step_of(f64::INFINITY, 0.1), None);
-    }
 }

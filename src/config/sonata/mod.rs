@@ -4,6 +4,7 @@
 
 mod cells;
 mod inputs;
+mod nest_time;
 mod records;
 mod run;
 mod synapses;
@@ -132,7 +133,17 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
     let resolved = serde_json::json!({
         RESOLVED: { "config": absolute(config.path()).display().to_string(), "set": overrides },
     });
-    Some(RunSpec { network, run: run?, records, output, ids, resolved, path: config.path().to_owned(), model: None })
+    Some(RunSpec {
+        network,
+        run: run?,
+        records,
+        output,
+        ids,
+        resolved,
+        path: config.path().to_owned(),
+        checkpoint: None,
+        model: None,
+    })
 }
 
 /// A file of nodes or edges of `networks`, with its table of types.

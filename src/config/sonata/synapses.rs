@@ -1,7 +1,7 @@
 //! Edges become projections: one for each population of edges and pair of populations it connects.
 
-use super::Building;
 use super::cells::{Components, read_parameters};
+use super::{Building, nest_time};
 use crate::error::did_you_mean;
 use crate::interop::sonata::{Attribute, EdgePopulation, Findings, Item, NodePopulation};
 use crate::model::{ConnectionRule, DelaySpec, Distribution, Edge, PopulationId, ProjectionSpec};
@@ -212,7 +212,7 @@ fn read(
             continue;
         };
         let list = by_pair.entry((from.0, to.0)).or_insert_with(|| Vec::with_capacity(expected));
-        list.push(Edge { source: from.1, target: to.1, weight: strength as f32, delay: time as f32 });
+        list.push(Edge { source: from.1, target: to.1, weight: strength as f32, delay: delay_of(time, ctx.dt) });
         if (strength as f32).is_infinite() {
             wrong.add("syn_weight", edge, || format!("the weight {strength} is beyond what 32-bit numbers hold"));
         }
@@ -224,6 +224,13 @@ fn read(
         findings.warn(edges.file(), &format!("/{}/delay", edges.place()), message);
     }
     (findings.count() == before).then_some(by_pair)
+}
+
+/// A delay as the list of edges holds it: it rounds to as many steps here as it does in NEST.
+fn delay_of(delay: f64, dt: f64) -> f32 {
+    let steps = nest_time::delay_steps(delay, dt);
+    let narrow = delay as f32;
+    if (f64::from(narrow) / dt).round().max(1.0) == steps { narrow } else { (steps * dt) as f32 }
 }
 
 /// Parameters that the file of edges gives for each edge.

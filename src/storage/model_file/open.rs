@@ -5,6 +5,7 @@ use super::{FORMAT, VERSION, of_population, of_store};
 use crate::compute::records::Lent;
 use crate::engine::{Connectivity, Precision, SimOptions};
 use crate::error::{Error, Result};
+use crate::metrics::available_memory;
 use crate::model::BrainModel;
 use crate::storage::container::Container;
 use crate::synapse::WeightBits;
@@ -32,6 +33,11 @@ impl std::fmt::Debug for MappedModel {
 }
 
 impl MappedModel {
+    /// Whether a file begins as HDF5 files do and says that it is a model file, damaged or not.
+    pub fn recognises(path: impl AsRef<Path>) -> bool {
+        Container::kind(path.as_ref()).is_some_and(|kind| kind == FORMAT)
+    }
+
     /// Opens a model file and reads its description; arrays are read when they are asked for.
     ///
     /// # Errors
@@ -181,7 +187,9 @@ impl MappedModel {
     pub fn connectivity(&self) -> Result<Connectivity> {
         let populations = self.description.sizes();
         let shape = &self.description.connectivity;
-        Connectivity::from_file(self.file.path(), shape, &populations, |shard, _, format| {
+        // Where the file will not stay in memory, the system's reading ahead does more harm than good.
+        let sparse = available_memory().is_some_and(|bytes| self.file.file_bytes() > bytes / 10 * 9);
+        Connectivity::from_file(self.file.path(), shape, &populations, sparse, |shard, _, format| {
             let rows = self.file.read::<u64>(&of_store(shard, format.name(), "rows"))?;
             let records: Lent = Box::new(self.file.map::<u64>(&of_store(shard, format.name(), "records"))?);
             Ok((rows, records))

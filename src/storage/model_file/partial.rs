@@ -92,6 +92,16 @@ impl MappedModel {
         }
     }
 
+    /// Where a synapse of [`load`](Self::load) leads: population, index within it, name of the receptor.
+    ///
+    /// # Panics
+    /// If it is not of this network.
+    pub fn target(&self, synapse: &Synapse) -> (&str, u32, &str) {
+        let (p, index) = self.description.locate(synapse.target).expect("a neuron of this network");
+        let population = &self.description.populations[p];
+        (&population.name, index, &population.receptors[synapse.receptor].name)
+    }
+
     /// Reads neurons (numbers in the whole network) with their parameters, state and synapses. Only what belongs to
     /// them is read from the file; archives are unpacked chunk by chunk.
     ///

@@ -1,4 +1,8 @@
-//! Memory figures of the running process.
+//! Memory figures of the running process, and what it may still take.
+
+mod available;
+
+pub use available::available_memory;
 
 /// Largest resident memory of this process so far, bytes; 0 where the system does not say.
 pub fn peak_rss_bytes() -> u64 {
