@@ -142,8 +142,8 @@ impl RunSpec {
             return check.spec.ok_or(Error::Invalid(check.faults));
         }
         let path = file.unwrap_or(Path::new("run.json"));
-        if let Some(named) = resolved.get(sonata::RESOLVED) {
-            let check = sonata::read_resolved(named, path);
+        if resolved.get(sonata::RESOLVED).is_some() {
+            let check = sonata::read_resolved(resolved, path);
             return check.spec.ok_or(Error::Invalid(check.faults));
         }
         let text = toml::to_string(&without_nulls(resolved)).map_err(|e| Error::format(path, e.to_string()))?;

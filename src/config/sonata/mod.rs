@@ -71,7 +71,11 @@ pub(super) fn read(path: &Path, overrides: &[String], thorough: bool) -> Check {
 }
 
 /// Reads a configuration that [`RESOLVED`] names.
+///
+/// `run.duration` beside it goes before what the configuration says: a run that goes on may have another end.
 pub(super) fn read_resolved(resolved: &serde_json::Value, file: &Path) -> Check {
+    let duration = resolved.get("run").and_then(|run| run.get("duration"));
+    let Some(resolved) = resolved.get(RESOLVED) else { return read(file, &[], false) };
     let fault = |message: &str| {
         let fault =
             Fault { file: Some(file.to_owned()), line: None, key: RESOLVED.to_owned(), message: message.to_owned() };
@@ -86,7 +90,11 @@ pub(super) fn read_resolved(resolved: &serde_json::Value, file: &Path) -> Check 
             list.as_array().and_then(|list| list.iter().map(|text| text.as_str().map(str::to_owned)).collect())
         }
     };
-    let Some(overrides) = overrides else { return fault("`set` is not a list of overrides") };
+    let Some(mut overrides) = overrides else { return fault("`set` is not a list of overrides") };
+    if let Some(duration) = duration {
+        overrides.retain(|text| !text.starts_with("run.duration="));
+        overrides.push(format!("run.duration={duration}"));
+    }
     let base = file.parent().unwrap_or(Path::new(""));
     read(&base.join(config), &overrides, false)
 }
@@ -135,13 +143,15 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
     edges(config, &mut ctx, &components);
     let Building { findings: found, network, ids, names, .. } = ctx;
     *findings = found;
+    let run = run?;
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let resolved = serde_json::json!({
         RESOLVED: { "config": absolute(config.path()).display().to_string(), "set": overrides },
+        "run": { "duration": run.duration_ms, "dt": run.dt_ms, "seed": run.seed },
     });
     Some(RunSpec {
         network,
-        run: run?,
+        run,
         records,
         output,
         ids,
