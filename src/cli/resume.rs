@@ -91,11 +91,12 @@ fn find(path: &Path) -> Result<(PathBuf, PathBuf, Checkpoint)> {
 
 /// The run that a checkpoint is of, with another end if one is given.
 fn described(run: &CheckpointedRun, until: Option<&str>) -> Result<RunSpec> {
-    let read = match until {
-        None => RunSpec::from_resolved(&run.config, Some(&run.file)),
-        Some(until) => RunSpec::from_resolved_until(&run.config, Some(&run.file), until),
-    };
-    read.map_err(|error| match error {
+    let mut config = run.config.clone();
+    if let (Some(until), Some(serde_json::Value::Object(table))) = (until, config.get_mut("run")) {
+        let number = until.parse::<f64>().ok().filter(|ms| ms.is_finite());
+        table.insert("duration".into(), number.map_or_else(|| until.into(), Into::into));
+    }
+    RunSpec::from_resolved(&config, Some(&run.file)).map_err(|error| match error {
         Error::Invalid(faults) if until.is_some() => {
             let told = |fault: Fault| match fault.key.as_str() {
                 "run.duration" | "run.tstop" => Fault::new("--until", fault.message),

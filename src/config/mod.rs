@@ -151,24 +151,6 @@ impl RunSpec {
         check.spec.ok_or(Error::Invalid(check.faults))
     }
 
-    /// As [`from_resolved`](Self::from_resolved), with another end of the run: a number of ms, or a time with its unit.
-    ///
-    /// # Errors
-    /// As for [`from_resolved`](Self::from_resolved), and if it is no time.
-    pub fn from_resolved_until(resolved: &serde_json::Value, file: Option<&Path>, until: &str) -> Result<Self> {
-        let mut resolved = resolved.clone();
-        let number = until.parse::<f64>().ok().filter(|ms| ms.is_finite());
-        if let Some(set) = resolved.pointer_mut(&format!("/{}/set", sonata::RESOLVED)).and_then(|s| s.as_array_mut()) {
-            set.push(match number {
-                Some(ms) => format!("run.tstop={ms}").into(),
-                None => format!("run.tstop={}", serde_json::Value::from(until)).into(),
-            });
-        } else if let Some(run) = resolved.get_mut("run").and_then(|run| run.as_object_mut()) {
-            run.insert("duration".into(), number.map_or_else(|| until.into(), Into::into));
-        }
-        Self::from_resolved(&resolved, file)
-    }
-
     /// What the run will need.
     pub fn estimate(&self) -> Estimate {
         Estimate::of(&self.network, &self.run)

@@ -92,7 +92,7 @@ pub(super) fn read_resolved(resolved: &serde_json::Value, file: &Path) -> Check 
     };
     let Some(mut overrides) = overrides else { return fault("`set` is not a list of overrides") };
     if let Some(duration) = duration {
-        overrides.retain(|text| !text.starts_with("run.duration="));
+        overrides.retain(|text| !text.starts_with("run.duration=") && !text.starts_with("run.tstop="));
         overrides.push(format!("run.duration={duration}"));
     }
     let base = file.parent().unwrap_or(Path::new(""));
