@@ -214,10 +214,19 @@ fn the_program_runs_checks_and_shows_it() {
     assert!(code == Some(0) && text.contains("net.iaf_cond_exp"), "{text}");
     let (code, text) = program(&["run", "--set", "run.tstop=\"10 ms\""]);
     assert!(code == Some(0) && text.contains("simulated  10 ms"), "{text}");
-    for file in ["my_spikes.h5", "v.net.iaf_psc_exp_v_m.h5", "cond_g_ex.h5", "run.json"] {
-        let there = folder.path().join("out").join(file).is_file();
-        assert!(there || file.starts_with("v."), "{file}");
-    }
+    let out = folder.path().join("out");
+    assert!(out.join("run.json").is_file());
+    // Results have the names and ids of the files again.
+    let spikes = read_spikes(out.join("my_spikes.h5")).unwrap();
+    assert_eq!((spikes.len(), spikes[0].name.as_str(), spikes[0].size), (1, "net", 10));
+    assert!(
+        !spikes[0].ids.is_empty() && spikes[0].ids.iter().all(|id| [1, 4, 6, 9].contains(id)),
+        "{:?}",
+        spikes[0].ids
+    );
+    let report = |file: &str| rust_hdf5::H5File::open(out.join(file)).unwrap();
+    let nodes = |file: &str| report(file).dataset("report/net/mapping/node_ids").unwrap().read_raw::<u64>().unwrap();
+    assert_eq!((nodes("v_v_m.h5"), nodes("cond_g_ex.h5")), (vec![1, 4], vec![6]));
     // Nothing is replaced unless the file or the command asks for it.
     assert_eq!(program(&["run"]).0, Some(1));
     assert_eq!(program(&["run", "--set", "output.overwrite_output_dir=true"]).0, Some(0));

@@ -84,6 +84,7 @@ fn results(path: &Path) -> Result<u8> {
     let record = RunRecord::read(path)?;
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
     let status = match record.status {
+        RunStatus::Running => "under way, or killed",
         RunStatus::Complete => "complete",
         RunStatus::Interrupted => "interrupted",
         RunStatus::Failed => "failed",

@@ -39,6 +39,7 @@ use crate::compute::Isa;
 use crate::engine::{Connectivity, SimOptions, Simulation};
 use crate::error::{Error, Fault, Result};
 use crate::model::{BrainModel, NetworkSpec};
+use crate::storage::NodeNames;
 use crate::storage::{Compression, MappedModel, ModelSettings};
 use reader::{Context, unknown};
 use std::path::{Path, PathBuf};
@@ -59,6 +60,8 @@ pub struct RunSpec {
     pub checkpoint: Option<CheckpointSpec>,
     /// For each population the ids that a table gave its neurons, if one did.
     pub ids: Vec<Option<Arc<[u64]>>>,
+    /// What neurons are called in SONATA result files, where not by population and number.
+    pub nodes: Vec<NodeNames>,
     /// The whole configuration with defaults filled in; it can be read again as a configuration.
     pub resolved: serde_json::Value,
     /// The file.
@@ -312,7 +315,8 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
             }
             let path = path.to_owned();
             let resolved = resolved.into();
-            let spec = RunSpec { network, run, records, output, checkpoint, ids, resolved, path, model: None };
+            let nodes = Vec::new();
+            let spec = RunSpec { network, run, records, output, checkpoint, ids, nodes, resolved, path, model: None };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()

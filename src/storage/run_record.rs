@@ -12,6 +12,8 @@ pub(super) const FILE: &str = "run.json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
+    /// It is under way, or was killed; files that the record lists may not be there yet.
+    Running,
     /// It reached its end.
     Complete,
     /// It was stopped from outside; what it recorded until then is there.
