@@ -206,6 +206,9 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
     // First what stopped the run: on a full disk its record finds no room either.
     if let Err(error) = &outcome {
         super::report(error);
+        if told.is_err() && RunRecord::note_failure(&folder, error).is_ok() {
+            return Ok(FAILED);
+        }
     }
     told?;
     let results = folder.path("");
