@@ -44,7 +44,7 @@ fn network() -> NetworkSpec {
     net.project(exc, exc, ConnectionRule::FixedTotal { n: 100 }, drawn(20.0)).unwrap();
     let last = net.projections.last_mut().unwrap();
     last.delay = DelaySpec::Drawn(Distribution::Uniform { low: 0.1, high: 9.0 });
-    net.project(exc, cond, ConnectionRule::AllToAll, StaticSynapse { weight: 2.5, delay: 0.1 }).unwrap();
+    net.project(exc, cond, ConnectionRule::AllToAll, StaticSynapse { weight: 40.0, delay: 0.1 }).unwrap();
     net.project(inh, cond, ConnectionRule::AllToAll, StaticSynapse { weight: -0.5, delay: 0.1 }).unwrap();
     net.stimulate("push", exc, 520.0, StimulusKind::Dc).unwrap();
     net.stimulate("pulse", inh, 500.0, StimulusKind::Dc).unwrap();

@@ -99,7 +99,7 @@ fn described(run: &CheckpointedRun, until: Option<&str>) -> Result<RunSpec> {
     RunSpec::from_resolved(&config, Some(&run.file)).map_err(|error| match error {
         Error::Invalid(faults) if until.is_some() => {
             let told = |fault: Fault| match fault.key.as_str() {
-                "run.duration" => Fault::new("--until", fault.message),
+                "run.duration" | "run.tstop" => Fault::new("--until", fault.message),
                 _ => fault,
             };
             Error::Invalid(faults.into_iter().map(told).collect())

@@ -79,11 +79,9 @@ pub(super) fn record(spec: &RunSpec, folder: &OutputDir, sim: &mut Simulation, r
         match &record.kind {
             RecordKind::Spikes { populations, format: SpikesFormat::Sonata } => {
                 let (path, names) = (file("h5"), some(populations));
-                sim.record(if resuming {
-                    SonataSpikes::resuming(path, names)
-                } else {
-                    SonataSpikes::create(path, names)?
-                })?;
+                let spikes =
+                    if resuming { SonataSpikes::resuming(path, names) } else { SonataSpikes::create(path, names)? };
+                sim.record(spikes.with_nodes(&spec.nodes))?;
             }
             RecordKind::Spikes { populations, format: SpikesFormat::Csv } => {
                 let (path, names) = (file("csv"), some(populations));
@@ -113,7 +111,8 @@ pub(super) fn record(spec: &RunSpec, folder: &OutputDir, sim: &mut Simulation, r
     }
     if states {
         let path = folder.path("");
-        sim.record(if resuming { StateReport::resuming(path) } else { StateReport::create(path)? })?;
+        let report = if resuming { StateReport::resuming(path) } else { StateReport::create(path)? };
+        sim.record(report.with_nodes(&spec.nodes))?;
     }
     files.sort();
     Ok(files)

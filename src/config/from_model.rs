@@ -184,6 +184,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
             output,
             checkpoint,
             ids,
+            nodes: Vec::new(),
             resolved: resolved.into(),
             path: path.to_owned(),
             model: Some(path.to_owned()),

@@ -172,6 +172,11 @@ impl Checkpoint {
         file.finish(VERSION, description)
     }
 
+    /// Whether a file begins as HDF5 files do and says that it is a checkpoint, damaged or not.
+    pub fn recognises(path: impl AsRef<Path>) -> bool {
+        Container::kind(path.as_ref()).is_some_and(|kind| kind == FORMAT)
+    }
+
     /// Reads a file and checks all of it. Whether it fits a network is found out when it is restored.
     ///
     /// # Errors
