@@ -219,7 +219,7 @@ fn refuse_network_tables(ctx: &Context, root: &Table) {
         let message = if super::keys::TABLES.iter().any(|table| table.name == name) {
             format!("`{name}` is fixed in a model file; build another with `tessera build --set`")
         } else {
-            unknown("table", name, TABLES.into_iter())
+            unknown("table", name, TABLES)
         };
         ctx.fault(name, node.place, message);
     }

@@ -137,7 +137,7 @@ const MOST: u64 = 1 << 60;
 
 impl Simulation {
     /// A number that two networks share only if they are the same: populations and their parameters, every synapse,
-    /// weight grids, stimuli. Computed when it is first asked for, in about a nanosecond a synapse and core.
+    /// weight grids, stimuli. Computed when it is first asked for, in about two nanoseconds of a core for each synapse.
     ///
     /// What a neuron model keeps besides its parameters is taken from its `Debug` text.
     ///
