@@ -155,10 +155,14 @@ impl Array {
 /// numbers, Python objects, half precision).
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    let io = |e| Error::io(path, "read", e);
-    let file = NpyFile::new(BufReader::new(File::open(path).map_err(io)?))
-        .map_err(|e| Error::format(path, format!("it is not an NPY file: {e}")))?;
-    let wrong = |message: String| Error::format(path, message);
+    let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
+    parse(path, "", BufReader::new(file))
+}
+
+/// Reads an array of a file; `at` says where in the file it stands, for messages.
+pub(super) fn parse(path: &Path, at: &str, content: impl Read) -> Result<Array> {
+    let wrong = |message: String| Error::format(path, format!("{at}{message}"));
+    let file = NpyFile::new(content).map_err(|e| wrong(format!("it is not an NPY file: {e}")))?;
     let (dtype, order) = (file.dtype(), file.order());
     let fields = fields_of(&dtype).ok_or_else(|| {
         wrong(format!("it holds {}; real numbers of 1 to 8 bytes are expected, float64 for example", dtype.descr()))
@@ -170,7 +174,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
         return Err(wrong(format!("its shape is {:?}, which no memory can hold", file.shape())));
     };
     let mut bytes = Vec::new();
-    file.into_inner().read_to_end(&mut bytes).map_err(io)?;
+    file.into_inner().read_to_end(&mut bytes).map_err(|e| Error::io(path, "read", e))?;
     if bytes.len() < expected {
         return Err(wrong(format!("it has {} bytes of numbers; its shape {shape:?} takes {expected}", bytes.len())));
     }
