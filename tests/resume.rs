@@ -276,6 +276,26 @@ fn signals_call_for_checkpoints() {
     assert!(expect(1, &["resume", &bench.path("none")]).contains("there is no checkpoint in it"));
 }
 
+/// A run of a model file goes on from the model file; nothing else is needed.
+#[test]
+fn runs_of_model_files_go_on() {
+    let bench = Bench::new();
+    let (model, run) = (bench.path("model.h5"), bench.path("a"));
+    expect(0, &["build", &bench.config, "-o", &model]);
+    expect(0, &["run", "--model", &model, "--quiet", "--set", "run.duration=180 ms", "--out", &run]);
+    std::fs::remove_file(bench.folder.path().join("edges.txt")).unwrap();
+    let told = expect(0, &["resume", &run, "--until", "300 ms", "--threads", "3"]);
+    assert!(told.contains("resuming at 150 ms"), "{told}");
+    assert_eq!(bench.results("a"), bench.expected);
+    // A model file of another network in its place is refused.
+    let other = bench.path("other.toml");
+    std::fs::write(&other, CONFIG.replace("rule = \"edges\"\nfile = \"edges.txt\"", "rule = \"bernoulli\"\np = 0.1"))
+        .unwrap();
+    expect(0, &["build", &other, "-o", &model, "--overwrite"]);
+    let told = expect(2, &["resume", &run, "--until", "400 ms"]);
+    assert!(told.contains("another network"), "{told}");
+}
+
 /// The folder of a killed run is taken with --overwrite, its checkpoints are removed.
 #[test]
 fn overwriting_removes_checkpoints() {
