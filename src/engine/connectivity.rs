@@ -1,9 +1,9 @@
 //! [`Connectivity`]: all synapses of a network in the form in which a simulation streams over them.
 
+use super::options::SimOptions;
 use super::partition::{Partition, Slot};
 use super::pathways::{self, Built};
 use super::routing::Routing;
-use super::simulation::{SimOptions, StoredWeights};
 use crate::compute::Crew;
 use crate::compute::records::SourceRow;
 use crate::error::{Error, Result};
@@ -36,6 +36,19 @@ pub struct Connectivity {
 pub(super) fn damaged(origin: &Option<PathBuf>, where_: &str) -> Error {
     let message = format!("the synapses are damaged ({where_}); `tessera info --verify` shows where");
     Error::format(origin.as_deref().unwrap_or(Path::new("")), message)
+}
+
+/// How weights onto one receptor are stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredWeights {
+    /// Population.
+    pub population: String,
+    /// Receptor.
+    pub receptor: String,
+    /// Unit of the weights.
+    pub unit: String,
+    /// The grid.
+    pub grid: WeightGrid,
 }
 
 /// A synapse as it is stored.

@@ -3,8 +3,9 @@
 use super::connectivity::damaged;
 use super::digest::{Digest, DigestState};
 use super::fingerprint::fingerprint;
+use super::options::Precision;
 use super::recorder::Spike;
-use super::simulation::{Precision, Simulation};
+use super::simulation::Simulation;
 use crate::error::{Error, Result};
 use crate::model::StimulusKind;
 use std::collections::BTreeMap;
