@@ -131,6 +131,20 @@ fn neurons_of_a_file_are_shown() {
 }
 
 #[test]
+fn neurons_are_found_by_the_ids_of_a_list() {
+    let paths = Paths::new();
+    let (edges, model) = (paths.path("edges.csv"), paths.path("net.h5"));
+    std::fs::write(&edges, "pre,post,weight\n720575940624547622,12,2\n12,9,-1\n9,12,0.5\n").unwrap();
+    succeed(&["convert", &edges, &model, "--weight", "100 pA", "--delay", "2 ms"]);
+    let line = succeed(&["info", &model, "--ids", "neurons:720575940624547622", "--json"]);
+    let neuron: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((neuron["index"].as_u64(), neuron["id"].as_u64()), (Some(2), Some(720_575_940_624_547_622)));
+    assert_eq!(neuron["synapses"]["target"], serde_json::json!([1]));
+    assert_eq!(neuron["synapses"]["weight"], serde_json::json!([200.0]));
+    assert!(fail(&["info", &model, "--ids", "neurons:7"]).1.contains("no neuron with the id 7"));
+}
+
+#[test]
 fn what_cannot_be_done_with_a_file_is_said() {
     let paths = Paths::new();
     let (config, model, archive) = (paths.path("net.toml"), paths.path("net.h5"), paths.path("small.h5"));
@@ -147,6 +161,8 @@ fn what_cannot_be_done_with_a_file_is_said() {
     refused(&["run", "--model", &paths.path("none.h5")], "cannot open");
     refused(&["info", &model, "--neurons", "exd"], "did you mean `exc`");
     refused(&["info", &config, "--neurons", "exc"], "is not a model file");
+    refused(&["info", &model, "--ids", "exc:7"], "have no ids but their index");
+    refused(&["info", &model, "--ids", "exc:x"], "expected is NAME:ID,ID");
     refused(&["build", &model, "-o", &archive], "is a model file already");
     succeed(&["convert", &model, &archive, "--compress", "zstd"]);
     refused(&["run", &archive, "--out", &paths.path("x")], "it is compressed and cannot be mapped");

@@ -16,26 +16,16 @@ pub(super) struct InfoArgs {
     /// Override a key of a configuration; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Show neurons of a model file with their state and synapses: NAME, or NAME:0-9,17; may be repeated.
-    #[arg(long, value_name = "WHICH")]
-    neurons: Vec<String>,
-    /// Show the neurons of a model file in a box of the lattice, such as 0..4,0..4,0..2,0..1.
-    #[arg(long, value_name = "BOX")]
-    cells: Option<String>,
-    /// Check every array of a model file against its checksum.
-    #[arg(long)]
-    verify: bool,
-    /// Print neurons as JSON, one a line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    shown: model::Shown,
 }
 
 pub(super) fn info(args: &InfoArgs) -> Result<u8> {
     if MappedModel::recognises(&args.path) {
-        return model::info(&args.path, &args.neurons, args.cells.as_deref(), args.verify, args.json);
+        return model::info(&args.path, &args.shown);
     }
-    if !args.neurons.is_empty() || args.cells.is_some() || args.verify || args.json {
-        let message = "is not a model file; --neurons, --cells, --verify and --json are for those";
+    if args.shown.is_asked_for() {
+        let message = "is not a model file; --neurons, --ids, --cells, --verify and --json are for those";
         return Err(Error::Usage(format!("{} {message}", args.path.display())));
     }
     let record = args.path.file_name().is_some_and(|n| n == "run.json");
