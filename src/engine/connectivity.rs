@@ -1,7 +1,7 @@
 //! [`Connectivity`]: all synapses of a network in the form in which a simulation streams over them.
 
 use super::partition::{Partition, Slot};
-use super::pathways::{self, Built};
+use super::pathways::{self, Built, LONGEST_DELAY};
 use super::routing::Routing;
 use super::simulation::{SimOptions, StoredWeights};
 use crate::compute::Crew;
@@ -70,6 +70,14 @@ impl Connectivity {
             populations.iter().map(|p| vec![Vec::new(); p.receptors().len()]).collect();
         for (index, projection) in model.spec().projections.iter().enumerate() {
             let wiring = wiring::prepare(model, index, options.dt, crew)?;
+            let longest = wiring.delays().1;
+            if longest > LONGEST_DELAY {
+                let message = format!(
+                    "delays of up to {longest} steps of {} ms are possible; at most {LONGEST_DELAY} steps are supported",
+                    options.dt
+                );
+                return Err(Error::invalid(format!("projection.{}.delay", projection.name), message));
+            }
             let target = projection.target.0;
             let routing = Routing::new(populations[target].receptors(), model.projection_receptor(index));
             let weights = wiring.weights();

@@ -2,6 +2,7 @@
 
 use super::connectivity::{Connectivity, damaged};
 use super::partition::Partition;
+use super::pathways::LONGEST_DELAY;
 use crate::compute::records::{Arena, Format, Lent, SourceRow};
 use crate::compute::{Crew, HugeVec};
 use crate::error::{Error, Result};
@@ -9,9 +10,6 @@ use crate::model::BrainModel;
 use crate::synapse::{Store, WeightGrid};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-
-/// Longest delay a file may name, steps: calendars have a bucket for each.
-const LONGEST_DELAY: u32 = 1 << 24;
 
 /// What a file has to say of a connectivity besides its rows and records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

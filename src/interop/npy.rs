@@ -1,5 +1,6 @@
 //! NPY files, NumPy's format for one array.
 
+use crate::claims::check_npy_header;
 use crate::error::{Error, Result};
 use npyz::{DType, Endianness, NpyFile, Order, TypeChar, TypeStr, WriterBuilder};
 use std::fs::File;
@@ -156,7 +157,10 @@ impl Array {
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
     let io = |e| Error::io(path, "read", e);
-    let file = NpyFile::new(BufReader::new(File::open(path).map_err(io)?))
+    let mut reader = BufReader::with_capacity(256 * 1024, File::open(path).map_err(io)?);
+    let checked = check_npy_header(&mut reader).map_err(io)?;
+    let file = checked
+        .and_then(|()| NpyFile::new(reader).map_err(|e| e.to_string()))
         .map_err(|e| Error::format(path, format!("it is not an NPY file: {e}")))?;
     let wrong = |message: String| Error::format(path, message);
     let (dtype, order) = (file.dtype(), file.order());
@@ -165,8 +169,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     })?;
     let stride = dtype.num_bytes().unwrap_or(0);
     let shape: Option<Vec<usize>> = file.shape().iter().map(|&n| usize::try_from(n).ok()).collect();
-    let expected = shape.as_ref().and_then(|s| s.iter().try_fold(stride, |n, &length| n.checked_mul(length)));
-    let (Some(shape), Some(expected)) = (shape, expected) else {
+    // Axes of no length hide the others, which readers take for counts all the same.
+    let counted =
+        |axes: &[usize], least: usize| axes.iter().try_fold(stride, |n, &axis| n.checked_mul(axis.max(least)));
+    let sizes = shape.as_ref().and_then(|axes| Some((counted(axes, 0)?, counted(axes, 1)?)));
+    let (Some(shape), Some((expected, _))) = (shape, sizes) else {
         return Err(wrong(format!("its shape is {:?}, which no memory can hold", file.shape())));
     };
     let mut bytes = Vec::new();
@@ -228,9 +235,10 @@ fn fields_of(dtype: &DType) -> Option<Vec<Field>> {
                 if plain.type_char() != TypeChar::RawData {
                     fields.push(field(record.name.clone(), offset, plain)?);
                 }
-                offset += plain.num_bytes()?;
+                offset = plain.num_bytes().and_then(|bytes| bytes.checked_add(offset))?;
             }
-            Some(fields)
+            // Gaps alone hold no numbers.
+            (!fields.is_empty()).then_some(fields)
         }
         DType::Array(..) => None,
     }

@@ -1,0 +1,7 @@
+//! What files claim, compared with what they are, before memory or time is spent on it.
+
+mod hdf5;
+mod npy;
+
+pub use hdf5::{MOST_EXPANSION, check_dataset};
+pub use npy::check_npy_header;
