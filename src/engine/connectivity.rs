@@ -1,14 +1,14 @@
 //! [`Connectivity`]: all synapses of a network in the form in which a simulation streams over them.
 
 use super::partition::{Partition, Slot};
-use super::pathways::{self, Built, LONGEST_DELAY};
+use super::pathways::{self, Built};
 use super::routing::Routing;
 use super::simulation::{SimOptions, StoredWeights};
 use crate::compute::Crew;
 use crate::compute::records::SourceRow;
 use crate::error::{Error, Result};
-use crate::model::BrainModel;
 use crate::model::wiring::{self, Wiring};
+use crate::model::{BrainModel, LONGEST_DELAY};
 use crate::neuron::Polarity;
 use crate::synapse::{Store, WeightGrid, WeightRange};
 use std::path::{Path, PathBuf};

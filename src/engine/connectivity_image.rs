@@ -2,11 +2,10 @@
 
 use super::connectivity::{Connectivity, damaged};
 use super::partition::Partition;
-use super::pathways::LONGEST_DELAY;
 use crate::compute::records::{Arena, Format, Lent, SourceRow};
 use crate::compute::{Crew, HugeVec};
 use crate::error::{Error, Result};
-use crate::model::BrainModel;
+use crate::model::{BrainModel, LONGEST_DELAY};
 use crate::synapse::{Store, WeightGrid};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -253,9 +253,6 @@ fn nearest(x: f64) -> i32 {
     (x + MAGIC).to_bits() as i32
 }
 
-/// Longest delay, steps: calendars have a bucket for each step.
-pub(super) const LONGEST_DELAY: u32 = (1 << 20) - 1;
-
 /// Delays as small numbers, so that any length of delay fits a segment's head.
 struct DelayClasses {
     /// Steps of each class, ascending.
