@@ -349,7 +349,8 @@ pub const LONGEST_DELAY: u32 = (1 << 20) - 1;
 
 /// Rounds a delay to the grid: at least one step. One too long becomes one step more than is allowed.
 pub(super) fn steps_of(delay: f64, dt: f64) -> u32 {
-    (delay / dt).round().clamp(1.0, f64::from(LONGEST_DELAY) + 1.0) as u32
+    // What is no number becomes 0 steps, and so 1.
+    ((delay / dt).round().clamp(1.0, f64::from(LONGEST_DELAY) + 1.0) as u32).max(1)
 }
 
 impl DelaySampler {

@@ -458,7 +458,8 @@ impl Container {
     }
 
     fn copy<T: Element>(&self, path: &str, to: &mut ContainerWriter) -> Result<()> {
-        let shape = self.entry(path)?.shape.clone();
+        // What the header claims is checked before room for it is made in the other file.
+        let shape = self.data::<T>(path)?.1.shape.clone();
         let mut slabs = to.slabs::<T>(path, &shape)?;
         self.pieces::<T>(path, |piece| slabs.write(piece))?;
         slabs.finish()

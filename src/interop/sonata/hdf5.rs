@@ -1,6 +1,6 @@
 //! A thin, checked face to HDF5 files of other programs: nothing is read before its size is compared with the file's.
 
-use crate::claims::check_dataset;
+use crate::claims::{check_dataset, check_texts};
 use crate::error::{Error, Result};
 use rust_hdf5::{DatatypeMessage, FileLocking, H5Dataset, H5File};
 use std::path::{Path, PathBuf};
@@ -98,7 +98,9 @@ impl Hdf5 {
 
     /// Texts of fixed or variable length.
     pub(super) fn texts(&self, path: &str) -> Result<Vec<String>> {
-        self.dataset(path)?.read_strings().map_err(|e| self.error(path, e))
+        let dataset = self.dataset(path)?;
+        check_texts(&self.path, &dataset, self.bytes).map_err(|why| self.error(path, why))?;
+        dataset.read_strings().map_err(|e| self.error(path, e))
     }
 
     /// Whether a data set holds texts.
