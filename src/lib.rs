@@ -47,6 +47,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod claims;
 pub mod cli;
 pub mod compute;
 pub mod config;

@@ -8,6 +8,7 @@ const RANKS: &[(&str, u8)] = &[
     ("error", 0),
     ("rng", 0),
     ("metrics", 0),
+    ("claims", 1),
     ("compute", 1),
     ("lattice", 1),
     ("neuron", 3),

@@ -6,6 +6,7 @@ use super::quantity::show;
 use super::reader::{Context, Section};
 use super::tree::{Node, Value};
 use crate::interop::table::{Column, number_column};
+use crate::metrics::available_memory;
 use crate::model::{Distribution, Selection};
 
 /// A quantity in `unit`, or a table that describes how values are distributed. `range` holds for every value.
@@ -188,6 +189,20 @@ pub(super) fn selection(ctx: &Context, node: &Node, key: &str, population: &str,
                 return None;
             }
             section.finish(None);
+            if (from, every) == (0, 1) && to == i64::from(size) && first >= to {
+                return Some(Selection::All);
+            }
+            let chosen = ((to - from + every - 1) / every).min(first).unsigned_abs();
+            let bytes = chosen * size_of::<u32>() as u64;
+            if let Some(available) = available_memory().filter(|available| bytes > available / 2) {
+                let message = format!(
+                    "a choice of {chosen} neurons takes {} GB; {} GB of memory are available",
+                    bytes >> 30,
+                    available >> 30
+                );
+                ctx.fault(key, node.place, message);
+                return None;
+            }
             let indices: Vec<u32> = (from..to).step_by(every as usize).take(first as usize).map(|i| i as u32).collect();
             if indices.len() == size as usize { Some(Selection::All) } else { Some(Selection::Indices(indices.into())) }
         }

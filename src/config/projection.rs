@@ -12,8 +12,8 @@ use super::tree::{self, Node, Place, Table};
 use crate::interop::edge_list::{self, RawEdge};
 use crate::model::wiring::total_from_probability;
 use crate::model::{
-    ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Distribution, Edge, KernelShape, Placement, PopulationId,
-    ProjectionSpec,
+    ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Distribution, Edge, KernelShape, LONGEST_DELAY, Placement,
+    PopulationId, ProjectionSpec,
 };
 use crate::neuron::resolve_receptor;
 use serde_json::{Map, Value};
@@ -552,6 +552,12 @@ impl<'a> Pair<'_, 'a> {
         if let Distribution::Constant(delay) = delay {
             if !(delay >= 0.0 && delay.is_finite()) {
                 ctx.fault(&key, node.place, format!("`{}` is out of range; a delay is 0 ms or above", node.shown()));
+                return None;
+            }
+            if delay > f64::from(LONGEST_DELAY) * ctx.dt {
+                let message =
+                    format!("`{}` is more than {LONGEST_DELAY} time steps, the longest delay there is", node.shown());
+                ctx.fault(&key, node.place, message);
                 return None;
             }
             check_delay(ctx, delay, &key, node.place);

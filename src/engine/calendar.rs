@@ -12,8 +12,13 @@ pub struct Calendar {
 impl Calendar {
     /// A calendar for delays of up to `longest` steps.
     pub fn new(longest: u32) -> Self {
-        let size = (u64::from(longest) + 1).next_power_of_two();
+        let size = Self::buckets(longest);
         Self { buckets: (0..size).map(|_| Vec::new()).collect(), mask: size - 1 }
+    }
+
+    /// Buckets of such a calendar, 24 bytes each as long as they are empty.
+    pub fn buckets(longest: u32) -> u64 {
+        (u64::from(longest) + 1).next_power_of_two()
     }
 
     /// Notes that `segment` arrives in `step`, at most the longest delay ahead.

@@ -7,8 +7,8 @@ use super::routing::Routing;
 use crate::compute::Crew;
 use crate::compute::records::SourceRow;
 use crate::error::{Error, Result};
-use crate::model::BrainModel;
 use crate::model::wiring::{self, Wiring};
+use crate::model::{BrainModel, LONGEST_DELAY};
 use crate::neuron::Polarity;
 use crate::synapse::{Store, WeightGrid, WeightRange};
 use std::path::{Path, PathBuf};
@@ -83,6 +83,14 @@ impl Connectivity {
             populations.iter().map(|p| vec![Vec::new(); p.receptors().len()]).collect();
         for (index, projection) in model.spec().projections.iter().enumerate() {
             let wiring = wiring::prepare(model, index, options.dt, crew)?;
+            let longest = wiring.delays().1;
+            if longest > LONGEST_DELAY {
+                let message = format!(
+                    "delays of up to {longest} steps of {} ms are possible; at most {LONGEST_DELAY} steps are supported",
+                    options.dt
+                );
+                return Err(Error::invalid(format!("projection.{}.delay", projection.name), message));
+            }
             let target = projection.target.0;
             let routing = Routing::new(populations[target].receptors(), model.projection_receptor(index));
             let weights = wiring.weights();

@@ -5,13 +5,10 @@ use super::partition::Partition;
 use crate::compute::records::{Arena, Format, Lent, SourceRow};
 use crate::compute::{Crew, HugeVec};
 use crate::error::{Error, Result};
-use crate::model::BrainModel;
+use crate::model::{BrainModel, LONGEST_DELAY};
 use crate::synapse::{Store, WeightGrid};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-
-/// Longest delay a file may name, steps: calendars have a bucket for each.
-const LONGEST_DELAY: u32 = 1 << 24;
 
 /// What a file has to say of a connectivity besides its rows and records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,6 +18,9 @@ use crate::model::{BrainModel, Population, PopulationId, ReceptorChoice, Selecti
 use crate::neuron::{NeuronModel, ParamColumn, ParamTable, Prepare, Stepper};
 use crate::synapse::WeightGrid;
 
+/// Most buckets of all calendars together: 400 MB while they are empty.
+const MOST_BUCKETS: u64 = 1 << 24;
+
 /// Lays the neurons of `model` out beside their synapses.
 pub(super) fn lay_out(
     model: &BrainModel,
@@ -70,8 +73,17 @@ fn lay_out_for<T: StatePrecision>(
             ));
         }
     }
-    let Connectivity { partition, grids, delays, stores, .. } = connectivity;
+    let Connectivity { partition, grids, delays, stores, origin, .. } = connectivity;
     let (wide_slots, longest) = (partition.wide(), delays.last().copied().unwrap_or(1));
+    let calendars = stores.iter().map(Vec::len).sum::<usize>() as u64;
+    if Calendar::buckets(longest).saturating_mul(calendars) > MOST_BUCKETS {
+        let message = format!(
+            "a delay of {longest} steps takes {calendars} calendars of {} steps; together at most {MOST_BUCKETS} are \
+             supported: use a larger dt or fewer threads",
+            Calendar::buckets(longest)
+        );
+        return Err(origin.map_or_else(|| Error::invalid("run.dt", &message), |path| Error::format(path, &message)));
+    }
     let mut built = Vec::with_capacity(partition.shards);
     for (index, stores) in stores.into_iter().enumerate() {
         let narrow = stores.iter().any(|s| s.arena.format().narrow());

@@ -1,9 +1,10 @@
 //! NPY files, NumPy's format for one array.
 
+use crate::claims::check_npy_header;
 use crate::error::{Error, Result};
 use npyz::{DType, Endianness, NpyFile, Order, TypeChar, TypeStr, WriterBuilder};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 /// An array of real numbers or truth values, or of records of them, of any shape.
@@ -156,21 +157,28 @@ impl Array {
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
     let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
-    parse(path, "", BufReader::new(file))
+    parse(path, "", BufReader::with_capacity(256 * 1024, file))
 }
 
-/// Reads an array of a file; `at` says where in the file it stands, for messages.
-pub(super) fn parse(path: &Path, at: &str, content: impl Read) -> Result<Array> {
+/// Reads an array of a file; `at` says where in the file it stands, for messages. The buffer of `content` holds a whole
+/// header (128 KiB).
+pub(super) fn parse(path: &Path, at: &str, mut content: impl BufRead) -> Result<Array> {
     let wrong = |message: String| Error::format(path, format!("{at}{message}"));
-    let file = NpyFile::new(content).map_err(|e| wrong(format!("it is not an NPY file: {e}")))?;
+    let checked = check_npy_header(&mut content).map_err(|e| Error::io(path, "read", e))?;
+    let file = checked
+        .and_then(|()| NpyFile::new(content).map_err(|e| e.to_string()))
+        .map_err(|e| wrong(format!("it is not an NPY file: {e}")))?;
     let (dtype, order) = (file.dtype(), file.order());
     let fields = fields_of(&dtype).ok_or_else(|| {
         wrong(format!("it holds {}; real numbers of 1 to 8 bytes are expected, float64 for example", dtype.descr()))
     })?;
     let stride = dtype.num_bytes().unwrap_or(0);
     let shape: Option<Vec<usize>> = file.shape().iter().map(|&n| usize::try_from(n).ok()).collect();
-    let expected = shape.as_ref().and_then(|s| s.iter().try_fold(stride, |n, &length| n.checked_mul(length)));
-    let (Some(shape), Some(expected)) = (shape, expected) else {
+    // Axes of no length hide the others, which readers take for counts all the same.
+    let counted =
+        |axes: &[usize], least: usize| axes.iter().try_fold(stride, |n, &axis| n.checked_mul(axis.max(least)));
+    let sizes = shape.as_ref().and_then(|axes| Some((counted(axes, 0)?, counted(axes, 1)?)));
+    let (Some(shape), Some((expected, _))) = (shape, sizes) else {
         return Err(wrong(format!("its shape is {:?}, which no memory can hold", file.shape())));
     };
     let mut bytes = Vec::new();
@@ -232,9 +240,10 @@ fn fields_of(dtype: &DType) -> Option<Vec<Field>> {
                 if plain.type_char() != TypeChar::RawData {
                     fields.push(field(record.name.clone(), offset, plain)?);
                 }
-                offset += plain.num_bytes()?;
+                offset = plain.num_bytes().and_then(|bytes| bytes.checked_add(offset))?;
             }
-            Some(fields)
+            // Gaps alone hold no numbers.
+            (!fields.is_empty()).then_some(fields)
         }
         DType::Array(..) => None,
     }

@@ -78,6 +78,8 @@ impl<'a> Npz<'a> {
             let message = format!("{at}it claims {} bytes, which cannot be in this file", entry.size());
             return Err(Error::format(self.path, message));
         }
-        npy::parse(self.path, &at, entry.take(most))
+        let mut bytes = Vec::new();
+        entry.take(most).read_to_end(&mut bytes).map_err(|e| Error::io(self.path, "read", e))?;
+        npy::parse(self.path, &at, &bytes[..])
     }
 }

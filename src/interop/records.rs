@@ -109,11 +109,17 @@ impl Records {
 
     /// Takes the record in `line` apart.
     fn split(&mut self, line: usize) -> Result<()> {
-        while !take_apart(self.line.trim_end_matches(['\n', '\r']), self.separator, &mut self.cells) {
-            if self.append_line()? == 0 {
+        let mut record = Taking { separator: self.separator, cells: &mut self.cells, count: 0, open: None };
+        while !record.take(&self.line) {
+            // Only the new line is looked at: a quotation over all lines of a file takes no longer than they do.
+            self.line.clear();
+            self.lines += 1;
+            if read_line(&self.path, &mut self.reader, &mut self.line, self.lines)? == 0 {
                 return Err(Error::format(&self.path, format!("a quotation that begins in line {line} does not end")));
             }
         }
+        let count = record.count;
+        self.cells.truncate(count);
         Ok(())
     }
 
@@ -121,7 +127,8 @@ impl Records {
     fn next_line(&mut self) -> Result<Option<usize>> {
         loop {
             self.line.clear();
-            if self.append_line()? == 0 {
+            self.lines += 1;
+            if read_line(&self.path, &mut self.reader, &mut self.line, self.lines)? == 0 {
                 return Ok(None);
             }
             if self.lines == 1 && self.line.starts_with('\u{feff}') {
@@ -133,69 +140,88 @@ impl Records {
             }
         }
     }
-
-    fn append_line(&mut self) -> Result<usize> {
-        self.lines += 1;
-        self.reader.read_line(&mut self.line).map_err(|e| match e.kind() {
-            std::io::ErrorKind::InvalidData => {
-                Error::format(&self.path, format!("line {} is not UTF-8 text", self.lines))
-            }
-            _ => Error::io(&self.path, "read", e),
-        })
-    }
 }
 
-/// Takes a record apart into cells; false if it ends within quotes. Where cells stand apart by spaces, one that begins
-/// with `#` begins a comment.
-fn take_apart(record: &str, separator: Separator, cells: &mut Vec<String>) -> bool {
-    let mut count = 0;
-    let mut cell_at = |text: &str| {
-        if count == cells.len() {
-            cells.push(String::new());
-        }
-        cells[count].clear();
-        cells[count].push_str(text);
-        count += 1;
-    };
-    let is_separator = |c: char| match separator {
-        Separator::Character(own) => c == own,
-        Separator::Space => c == ' ' || c == '\t',
-    };
-    let skip: &[char] = if separator == Separator::Space { &[' ', '\t'] } else { &[' '] };
-    let mut rest = record.trim_start_matches(skip);
-    loop {
-        if separator == Separator::Space && rest.starts_with('#') {
-            break;
-        }
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let mut text = String::new();
-            let mut inside = quoted;
-            rest = loop {
-                let Some(end) = inside.find('"') else { return false };
-                text.push_str(&inside[..end]);
-                inside = &inside[end + 1..];
-                match inside.strip_prefix('"') {
-                    Some(after) => {
-                        text.push('"');
-                        inside = after;
-                    }
-                    None => break inside,
+/// Appends the next line, which has this number, to `line`; gives its length, 0 at the end of the file.
+fn read_line(path: &Path, reader: &mut BufReader<File>, line: &mut String, number: usize) -> Result<usize> {
+    reader.read_line(line).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => Error::format(path, format!("line {number} is not UTF-8 text")),
+        _ => Error::io(path, "read", e),
+    })
+}
+
+/// A record being taken apart into cells, line by line.
+struct Taking<'a> {
+    separator: Separator,
+    cells: &'a mut Vec<String>,
+    /// Cells of this record so far; what follows in `cells` is of earlier ones.
+    count: usize,
+    /// What stands so far in quotes that have not ended.
+    open: Option<String>,
+}
+
+impl Taking<'_> {
+    /// Takes the next line of the record; false if it ends within quotes. Where cells stand apart by spaces, one that
+    /// begins with `#` begins a comment.
+    fn take(&mut self, line: &str) -> bool {
+        let separator = self.separator;
+        let is_separator = |c: char| match separator {
+            Separator::Character(own) => c == own,
+            Separator::Space => c == ' ' || c == '\t',
+        };
+        let skip: &[char] = if separator == Separator::Space { &[' ', '\t'] } else { &[' '] };
+        let record = line.trim_end_matches(['\n', '\r']);
+        let mut quoted = self.open.take();
+        let mut rest = if quoted.is_some() { record } else { record.trim_start_matches(skip) };
+        loop {
+            if quoted.is_none() {
+                if separator == Separator::Space && rest.starts_with('#') {
+                    return true;
                 }
-            };
-            cell_at(&text);
-            // Anything between the closing quote and the separator has no meaning.
-            rest = &rest[rest.find(is_separator).unwrap_or(rest.len())..];
-        } else {
-            let end = rest.find(is_separator).unwrap_or(rest.len());
-            cell_at(rest[..end].trim());
-            rest = &rest[end..];
-        }
-        let Some(first) = rest.chars().next() else { break };
-        rest = rest[first.len_utf8()..].trim_start_matches(skip);
-        if rest.is_empty() && separator == Separator::Space {
-            break;
+                if let Some(inside) = rest.strip_prefix('"') {
+                    (quoted, rest) = (Some(String::new()), inside);
+                }
+            }
+            if let Some(mut text) = quoted.take() {
+                rest = loop {
+                    let Some(end) = rest.find('"') else {
+                        text.push_str(rest);
+                        text.push_str(&line[record.len()..]);
+                        self.open = Some(text);
+                        return false;
+                    };
+                    text.push_str(&rest[..end]);
+                    rest = &rest[end + 1..];
+                    match rest.strip_prefix('"') {
+                        Some(after) => {
+                            text.push('"');
+                            rest = after;
+                        }
+                        None => break rest,
+                    }
+                };
+                self.put(&text);
+                // Anything between the closing quote and the separator has no meaning.
+                rest = &rest[rest.find(is_separator).unwrap_or(rest.len())..];
+            } else {
+                let end = rest.find(is_separator).unwrap_or(rest.len());
+                self.put(rest[..end].trim());
+                rest = &rest[end..];
+            }
+            let Some(first) = rest.chars().next() else { return true };
+            rest = rest[first.len_utf8()..].trim_start_matches(skip);
+            if rest.is_empty() && separator == Separator::Space {
+                return true;
+            }
         }
     }
-    cells.truncate(count);
-    true
+
+    fn put(&mut self, text: &str) {
+        if self.count == self.cells.len() {
+            self.cells.push(String::new());
+        }
+        self.cells[self.count].clear();
+        self.cells[self.count].push_str(text);
+        self.count += 1;
+    }
 }

@@ -42,9 +42,9 @@ impl Lattice4 {
         Ok(Self { shape, spacing: [1.0; 4], periodic: [false; 4] })
     }
 
-    /// Number of cells.
+    /// Number of cells; the largest number there is for more.
     pub fn cells(&self) -> u64 {
-        self.shape.iter().map(|n| u64::from(*n)).product()
+        self.shape.iter().fold(1, |cells: u64, n| cells.saturating_mul(u64::from(*n)))
     }
 
     /// The whole lattice as a box.
@@ -89,9 +89,9 @@ pub struct Box4 {
 }
 
 impl Box4 {
-    /// Number of cells.
+    /// Number of cells; the largest number there is for more.
     pub fn cells(&self) -> u64 {
-        (0..4).map(|a| u64::from(self.hi[a].saturating_sub(self.lo[a]))).product()
+        (0..4).fold(1, |cells: u64, a| cells.saturating_mul(u64::from(self.hi[a].saturating_sub(self.lo[a]))))
     }
 
     /// Whether a cell lies inside.

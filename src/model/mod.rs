@@ -14,7 +14,7 @@ pub mod wiring;
 pub use brain::{BrainModel, Population, ReceptorChoice};
 pub use builder::StaticSynapse;
 pub use distribution::Distribution;
-pub use sample::{DelaySampler, Sampler};
+pub use sample::{DelaySampler, LONGEST_DELAY, Sampler};
 pub use spec::{
     AreaSpec, ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Edge, KernelShape, NetworkSpec, Placement,
     PopulationId, PopulationSpec, ProjectionSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget,

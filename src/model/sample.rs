@@ -344,12 +344,13 @@ pub struct DelaySampler {
 
 const GUIDE: usize = 4096;
 const GUIDE_SHIFT: u32 = 32 - GUIDE.trailing_zeros();
-/// No delay has more steps than this.
-const MOST_STEPS: f64 = 16_777_216.0;
+/// Longest delay, steps: a simulation has a list for each step up to the longest.
+pub const LONGEST_DELAY: u32 = (1 << 20) - 1;
 
-/// Rounds a delay to the grid: at least one step.
+/// Rounds a delay to the grid: at least one step. One too long becomes one step more than is allowed.
 pub(super) fn steps_of(delay: f64, dt: f64) -> u32 {
-    (delay / dt).round().clamp(1.0, MOST_STEPS) as u32
+    // What is no number becomes 0 steps, and so 1.
+    ((delay / dt).round().clamp(1.0, f64::from(LONGEST_DELAY) + 1.0) as u32).max(1)
 }
 
 impl DelaySampler {
@@ -357,7 +358,7 @@ impl DelaySampler {
     ///
     /// # Errors
     /// If the distribution makes no sense, is a list of values, has no delay of at least half a step although it
-    /// has a lower bound, or exceeds 16,777,216 steps.
+    /// has a lower bound, or exceeds [`LONGEST_DELAY`].
     pub fn new(distribution: &Distribution, dt: f64) -> Result<Self> {
         let bad = |message: String| Error::invalid("delay", message);
         let sampler = Sampler::new(distribution).map_err(|_| match distribution.check() {
@@ -365,9 +366,9 @@ impl DelaySampler {
             Ok(()) => bad("a list of values has an order and cannot be drawn from".into()),
         })?;
         let (min, max) = sampler.bounds();
-        if max > MOST_STEPS * dt {
+        if max > f64::from(LONGEST_DELAY) * dt {
             return Err(bad(format!(
-                "{max} ms are more than {MOST_STEPS} steps of {dt} ms, the longest delay there is"
+                "{max} ms are more than {LONGEST_DELAY} steps of {dt} ms, the longest delay there is"
             )));
         }
         if let Some(value) = sampler.constant() {

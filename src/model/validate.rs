@@ -139,6 +139,11 @@ impl NetworkSpec {
             if !(spacing.is_finite() && spacing > 0.0) {
                 let message = format!("the spacing along {axis} is {spacing} um; it must be above 0");
                 faults.push(Fault::new("lattice.spacing", message));
+            } else if spacing * f64::from(lattice.shape[a]) > f64::from(f32::MAX) {
+                // Positions have 32 bits.
+                let message =
+                    format!("the spacing along {axis} is {spacing} um; the lattice must end before {} um", f32::MAX);
+                faults.push(Fault::new("lattice.spacing", message));
             }
         }
     }

@@ -4,6 +4,7 @@
 //! in the header, a JSON text; the header has one too. Model files and checkpoints are containers.
 
 use super::hdf5_stream::{CREATOR, CREATOR_NAME, hdf5_error};
+use crate::claims::check_dataset;
 use crate::error::{Error, Result};
 use rust_hdf5::{FileLocking, FileSpaceStrategy, H5Dataset, H5File, H5Type, Hdf5Error, MappedView};
 use serde::{Deserialize, Serialize};
@@ -25,9 +26,8 @@ const DEFLATE: u16 = 1;
 const ZSTD: u16 = 32_015;
 /// Bytes of a chunk of a compressed array, and of a slab of a large one.
 const SLAB: usize = 1 << 20;
-/// A compressed array that claims to be this many times larger than its file is not believed. Long runs of zeros shrink
-/// to about a thousandth.
-const MOST_EXPANSION: u64 = 4096;
+/// Longest header, bytes: it is read and parsed as a whole.
+const LONGEST_HEADER: u64 = 256 << 20;
 
 /// How the arrays of a container are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -315,7 +315,10 @@ impl Container {
         let mut container = Self { path: path.to_owned(), file, header: Header::none(), file_bytes };
         let damaged = |what: &str| Error::format(path, format!("/{HEADER}: the file is damaged ({what})"));
         let data = container.file.dataset(HEADER).map_err(|e| damaged(&e.to_string()))?;
-        container.believable::<u8>(HEADER, &data)?;
+        container.believable(HEADER, &data)?;
+        if data.shape().iter().any(|n| *n as u64 > LONGEST_HEADER) {
+            return Err(damaged(&format!("it claims {:?} bytes; at most {LONGEST_HEADER} are read", data.shape())));
+        }
         let text = data.read_raw::<u8>().map_err(|e| damaged(&e.to_string()))?;
         let sum = container.file.attr_string(SUM).map_err(|e| damaged(&e.to_string()))?;
         if sum != hex(xxh3_64(&text)) {
@@ -357,13 +360,17 @@ impl Container {
     }
 
     /// Whether an array can be as large as it says, before memory is taken for it.
-    fn believable<T: H5Type>(&self, path: &str, data: &H5Dataset) -> Result<()> {
-        let bytes = data.shape().iter().try_fold(size_of::<T>() as u64, |a, n| a.checked_mul(*n as u64));
-        let most = if data.is_chunked() { self.file_bytes.saturating_mul(MOST_EXPANSION) } else { self.file_bytes };
-        match bytes {
-            Some(bytes) if bytes <= most => Ok(()),
-            _ => Err(self.damaged(path, &format!("a shape of {:?} does not fit the file", data.shape()))),
+    fn believable(&self, path: &str, data: &H5Dataset) -> Result<()> {
+        check_dataset(data, self.file_bytes).map_err(|why| self.damaged(path, &why))
+    }
+
+    /// Whether there is an array of that path, type and shape, as far as can be told without reading it.
+    pub fn check_shape<T: Element>(&self, path: &str, shape: &[u64]) -> Result<()> {
+        let (_, entry) = self.data::<T>(path)?;
+        if entry.shape == shape {
+            return Ok(());
         }
+        Err(self.damaged(path, &format!("its shape is {:?} instead of {shape:?}", entry.shape)))
     }
 
     fn data<T: Element>(&self, path: &str) -> Result<(H5Dataset, &Entry)> {
@@ -376,7 +383,7 @@ impl Container {
         if !data.shape().iter().map(|n| *n as u64).eq(entry.shape.iter().copied()) {
             return Err(self.damaged(path, &format!("its shape is {:?} instead of {:?}", data.shape(), entry.shape)));
         }
-        self.believable::<T>(path, &data)?;
+        self.believable(path, &data)?;
         Ok((data, entry))
     }
 
@@ -451,7 +458,8 @@ impl Container {
     }
 
     fn copy<T: Element>(&self, path: &str, to: &mut ContainerWriter) -> Result<()> {
-        let shape = self.entry(path)?.shape.clone();
+        // What the header claims is checked before room for it is made in the other file.
+        let shape = self.data::<T>(path)?.1.shape.clone();
         let mut slabs = to.slabs::<T>(path, &shape)?;
         self.pieces::<T>(path, |piece| slabs.write(piece))?;
         slabs.finish()

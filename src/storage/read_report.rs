@@ -1,7 +1,7 @@
 //! Reading SONATA reports back.
 
 use super::hdf5_stream::hdf5_error;
-use super::read_spikes::{check_extent, open_hdf5};
+use super::read_spikes::{open_dataset, open_hdf5};
 use crate::error::{Error, Result};
 use rust_hdf5::{H5Dataset, H5File};
 use std::path::Path;
@@ -48,15 +48,21 @@ pub fn read_report(path: impl AsRef<Path>) -> Result<Report> {
     let [rows, columns] = data.shape()[..] else {
         return Err(wrong(format!("`data` has the shape {:?}; two axes are expected", data.shape())));
     };
-    let values = if rows * columns == 0 { Vec::new() } else { data.read_numeric_as::<f32>().map_err(failed)? };
+    let values = if rows == 0 || columns == 0 { Vec::new() } else { data.read_numeric_as::<f32>().map_err(failed)? };
     let nodes = numbers::<u64>(path, &file, &mapping, &["node_ids", "gids"])?;
     let pointers = numbers::<u64>(path, &file, &mapping, &["index_pointers", "index_pointer"])?;
     let node_ids = spread(&nodes, &pointers, columns)
         .ok_or_else(|| wrong(format!("`mapping` does not describe the {columns} columns of `data`")))?;
     let time = numbers::<f64>(path, &file, &mapping, &["time"])?;
     let [start, _, interval] = time[..] else {
-        return Err(wrong(format!("`mapping/time` is {time:?}; start, stop and interval are expected")));
+        return Err(wrong(format!(
+            "/{mapping}/time: it has {} numbers; start, stop and interval are expected",
+            time.len()
+        )));
     };
+    if !(start.is_finite() && interval.is_finite()) {
+        return Err(wrong(format!("/{mapping}/time: it is {time:?}; finite numbers are expected")));
+    }
     let times_ms = (0..rows).map(|row| start + row as f64 * interval).collect();
     let attribute = |name| data.attr(name).and_then(|a| a.read_string()).unwrap_or_default();
     Ok(Report {
@@ -74,11 +80,7 @@ fn dataset(path: &Path, file: &H5File, group: &str, names: &[&str]) -> Result<H5
     let failed = |e| hdf5_error(path, "read", e);
     let there = file.root_group().group(group).and_then(|g| g.dataset_names()).map_err(failed)?;
     match names.iter().find(|name| there.iter().any(|t| t == *name)) {
-        Some(name) => {
-            let data = file.dataset(&format!("{group}/{name}")).map_err(failed)?;
-            check_extent(path, &data)?;
-            Ok(data)
-        }
+        Some(name) => open_dataset(path, file, &format!("{group}/{name}")),
         None => Err(Error::format(path, format!("`/{group}` has no data set `{}`", names[0]))),
     }
 }
@@ -94,6 +96,10 @@ fn spread(nodes: &[u64], pointers: &[u64], columns: usize) -> Option<Vec<u64>> {
     }
     let mut spread = vec![0; columns];
     for (&node, range) in nodes.iter().zip(pointers.windows(2)) {
+        // Ranges that overlap would be filled again and again.
+        if range[1] < range[0] {
+            return None;
+        }
         spread.get_mut(range[0] as usize..range[1] as usize)?.fill(node);
     }
     Some(spread)

@@ -6,8 +6,10 @@ use super::hdf5_stream::hdf5_error;
 use super::npy_spikes;
 use super::run_record::RunRecord;
 use super::sonata_file::SIZE_ATTRIBUTE;
+use crate::claims::{check_dataset, check_npy_header};
 use crate::error::{Error, Result};
 use rust_hdf5::{FileLocking, H5Dataset, H5File};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -131,12 +133,10 @@ fn read_sonata(path: &Path) -> Result<Vec<PopulationSpikes>> {
 
 fn read_group(path: &Path, file: &H5File, name: &str, group: &str, ids: &str) -> Result<PopulationSpikes> {
     let failed = |e| hdf5_error(path, "read", e);
-    let times = file.dataset(&format!("{group}/timestamps")).map_err(failed)?;
-    let ids = file.dataset(&format!("{group}/{ids}")).map_err(failed)?;
+    let times = open_dataset(path, file, &format!("{group}/timestamps"))?;
+    let ids = open_dataset(path, file, &format!("{group}/{ids}"))?;
     let size = ids.attr(SIZE_ATTRIBUTE).and_then(|a| a.read_numeric_as::<u64>()).unwrap_or_default();
     let size = size.first().map_or(0, |&n| u32::try_from(n).unwrap_or(0));
-    check_extent(path, &times)?;
-    check_extent(path, &ids)?;
     let times_ms: Vec<f64> = times.read_numeric_as().map_err(failed)?;
     let ids: Vec<u64> = ids.read_numeric_as().map_err(failed)?;
     let too_large = |id| Error::format(path, format!("`/{group}` has a spike of node {id}; ids end below 2^32"));
@@ -144,24 +144,25 @@ fn read_group(path: &Path, file: &H5File, name: &str, group: &str, ids: &str) ->
     ordered(path, PopulationSpikes { name: name.to_owned(), size, times_ms, ids: ids? })
 }
 
-/// Refuses a data set that says it is larger than what the file can hold, before memory is taken for it.
-pub(super) fn check_extent(path: &Path, data: &H5Dataset) -> Result<()> {
-    /// The most that compression makes of a byte (deflate).
-    const EXPANSION: u64 = 1_032;
+/// Opens a data set that the file can hold.
+pub(super) fn open_dataset(path: &Path, file: &H5File, name: &str) -> Result<H5Dataset> {
+    let wrong = |why: String| Error::format(path, format!("/{name}: {why}"));
+    let data = file.dataset(name).map_err(|e| match hdf5_error(path, "read", e) {
+        Error::Format { message, .. } => wrong(message),
+        other => other,
+    })?;
     let len = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?.len();
-    let filtered = !data.filters().map_err(|e| hdf5_error(path, "read", e))?.is_empty();
-    let most = if filtered { len.saturating_mul(EXPANSION) } else { len };
-    let axes = data.shape();
-    let bytes = axes.iter().fold(data.element_size() as u64, |bytes, &n| bytes.saturating_mul(n as u64));
-    if bytes > most {
-        return Err(Error::format(path, format!("a data set of the shape {axes:?} does not fit in {len} bytes")));
-    }
-    Ok(())
+    check_dataset(&data, len).map_err(wrong)?;
+    Ok(data)
 }
 
 /// Checks lengths and puts the spikes in order of time.
 fn ordered(path: &Path, spikes: PopulationSpikes) -> Result<PopulationSpikes> {
     let PopulationSpikes { name, size, mut times_ms, mut ids } = spikes;
+    if let Some(bad) = times_ms.iter().position(|time| !time.is_finite()) {
+        let message = format!("population `{name}` has a spike (number {bad}) at {} ms", times_ms[bad]);
+        return Err(Error::format(path, message));
+    }
     if times_ms.len() != ids.len() {
         let (times, ids) = (times_ms.len(), ids.len());
         let message = format!(
@@ -183,6 +184,7 @@ fn read_csv(path: &Path) -> Result<Vec<PopulationSpikes>> {
     let mut lines = BufReader::with_capacity(256 * 1024, file);
     let mut line = String::new();
     let mut populations: Vec<PopulationSpikes> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     let mut last = 0;
     for number in 1_u64.. {
         line.clear();
@@ -202,8 +204,9 @@ fn read_csv(path: &Path) -> Result<Vec<PopulationSpikes>> {
             return Err(Error::format(path, message));
         };
         if populations.get(last).is_none_or(|p| p.name != name) {
-            last = populations.iter().position(|p| p.name == name).unwrap_or_else(|| {
+            last = known.get(name).copied().unwrap_or_else(|| {
                 populations.push(PopulationSpikes { name: name.to_owned(), ..PopulationSpikes::default() });
+                known.insert(name.to_owned(), populations.len() - 1);
                 populations.len() - 1
             });
         }
@@ -219,7 +222,7 @@ fn parse_csv(line: &str) -> Option<(f64, &str, u32)> {
     if cells.next().is_some() {
         return None;
     }
-    Some((time.parse().ok()?, name, id.parse().ok()?))
+    Some((time.parse().ok().filter(|time: &f64| time.is_finite())?, name, id.parse().ok()?))
 }
 
 fn read_npy(folder: &Path, population: &str) -> Result<PopulationSpikes> {
@@ -229,9 +232,17 @@ fn read_npy(folder: &Path, population: &str) -> Result<PopulationSpikes> {
 }
 
 fn read_array<T: npyz::Deserialize>(path: &Path) -> Result<Vec<T>> {
-    let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
-    let array = npyz::NpyFile::new(BufReader::with_capacity(256 * 1024, file));
-    array
-        .and_then(npyz::NpyFile::into_vec)
-        .map_err(|e| Error::format(path, format!("it is not the array expected: {e}")))
+    let io = |e| Error::io(path, "read", e);
+    let wrong = |why: &dyn std::fmt::Display| Error::format(path, format!("it is not the array expected: {why}"));
+    let file = File::open(path).map_err(io)?;
+    let len = file.metadata().map_err(io)?.len();
+    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    check_npy_header(&mut reader).map_err(io)?.map_err(|why| wrong(&why))?;
+    let array = npyz::NpyFile::new(reader).map_err(|e| wrong(&e))?;
+    let bytes = array.shape().iter().try_fold(size_of::<T>() as u64, |bytes, n| bytes.checked_mul((*n).max(1)));
+    if bytes.is_none_or(|bytes| bytes > len.max(size_of::<T>() as u64)) {
+        let shape = array.shape();
+        return Err(wrong(&format!("its shape is {shape:?}, more than a file of {len} bytes can hold")));
+    }
+    array.into_vec().map_err(|e| wrong(&e))
 }

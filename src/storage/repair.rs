@@ -3,6 +3,7 @@
 use super::hdf5_stream::{CREATOR, CREATOR_NAME, hdf5_error};
 use super::read_spikes::{open_hdf5, population_of_npy};
 use super::repair_plain;
+use crate::claims::check_dataset;
 use crate::error::{Error, Result};
 use rust_hdf5::format::superblock::SuperblockV2V3;
 use rust_hdf5::{FileLocking, H5File, Hdf5Error};
@@ -146,8 +147,11 @@ fn populations(file: &H5File, group: &str) -> Result<Vec<String>, Hdf5Error> {
 /// What the times of a report must be by the number of its samples, if they are something else.
 fn end_to_correct(reader: &H5File, population: &str) -> Result<Option<[f64; 3]>, Hdf5Error> {
     let rows = reader.dataset(&format!("report/{population}/data"))?.shape().first().copied().unwrap_or(0);
-    let time = reader.dataset(&format!("report/{population}/mapping/time"))?.read_raw::<f64>()?;
-    let [start, stop, interval] = time[..] else { return Ok(None) };
+    let time = reader.dataset(&format!("report/{population}/mapping/time"))?;
+    if time.shape() != [3] || check_dataset(&time, 1 << 20).is_err() {
+        return Ok(None);
+    }
+    let [start, stop, interval] = time.read_raw::<f64>()?[..] else { return Ok(None) };
     let end = start + rows as f64 * interval;
     Ok(((stop - end).abs() > 0.5 * interval).then_some([start, end, interval]))
 }

@@ -1,7 +1,7 @@
 //! A SONATA spike file being written.
 
 use super::hdf5_stream::{Growing, Stream, hdf5_error};
-use super::read_spikes::open_hdf5;
+use super::read_spikes::{open_dataset, open_hdf5};
 use crate::error::{Error, Result};
 use rust_hdf5::H5Dataset;
 use std::path::Path;
@@ -186,8 +186,8 @@ impl<'a> Old<'a> {
         let chunk = chunk_size(populations.len());
         let mut tracks = Vec::with_capacity(populations.len());
         for (&(name, size), &rows) in populations.iter().zip(rows) {
-            let times = file.dataset(&format!("spikes/{name}/timestamps")).map_err(failed)?;
-            let ids = file.dataset(&format!("spikes/{name}/node_ids")).map_err(failed)?;
+            let times = open_dataset(path, &file, &format!("spikes/{name}/timestamps"))?;
+            let ids = open_dataset(path, &file, &format!("spikes/{name}/node_ids"))?;
             let has = times.shape().first().copied().unwrap_or(0).min(ids.shape().first().copied().unwrap_or(0)) as u64;
             // Chunks that were never written take no place in the file and read as zeros.
             if has < rows || rows.saturating_mul(16) > len {

@@ -4,7 +4,7 @@ use super::cadence::{Cadence, INTERVAL};
 use super::hdf5_stream::{Fixed, Growing, Stream, hdf5_error};
 use super::node_names::{Naming, NodeNames};
 use super::place;
-use super::read_spikes::open_hdf5;
+use super::read_spikes::{open_dataset, open_hdf5};
 use crate::engine::{Layout, PopulationLayout, Recorder, StateRecording, StateSample};
 use crate::error::{Error, Result};
 use crate::model::Selection;
@@ -241,8 +241,8 @@ fn old_data(subject: &Subject<'_>, samples: u64) -> Result<H5Dataset> {
         ));
     }
     let root = format!("report/{}", subject.population);
-    let data = file.dataset(&format!("{root}/data")).map_err(failed)?;
-    let nodes = file.dataset(&format!("{root}/mapping/node_ids")).map_err(failed)?;
+    let data = open_dataset(path, &file, &format!("{root}/data"))?;
+    let nodes = open_dataset(path, &file, &format!("{root}/mapping/node_ids"))?;
     let columns = subject.nodes.len();
     // Read only when it is as long as it has to be.
     let same = nodes.shape() == [columns] && nodes.read_numeric_as::<u64>().map_err(failed)? == subject.nodes;
@@ -401,7 +401,7 @@ impl Recorder for StateReport {
         // The file says when a sample was taken by its row alone, so none may be missing.
         let (first, last) = recording.steps.unwrap_or((sample.step, sample.step.wrapping_sub(recording.every)));
         if sample.step != last.wrapping_add(recording.every) {
-            let (name, due, step) = (&recording.name, last + recording.every, sample.step);
+            let (name, due, step) = (&recording.name, last.wrapping_add(recording.every), sample.step);
             return Err(Error::Usage(format!("a sample of `{name}` is of step {step}; one of step {due} is due")));
         }
         recording.steps = Some((first, sample.step));

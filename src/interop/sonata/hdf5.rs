@@ -1,11 +1,9 @@
 //! A thin, checked face to HDF5 files of other programs: nothing is read before its size is compared with the file's.
 
+use crate::claims::{check_dataset, check_texts};
 use crate::error::{Error, Result};
-use rust_hdf5::{DatatypeMessage, FileLocking, H5Dataset, H5File, StorageLayout};
+use rust_hdf5::{DatatypeMessage, FileLocking, H5Dataset, H5File};
 use std::path::{Path, PathBuf};
-
-/// Most bytes a compressed data set may hold for each byte of the file: deflate reaches about 1000, zstd more.
-const MOST_EXPANSION: u64 = 4096;
 
 /// An HDF5 file open for reading.
 pub(super) struct Hdf5 {
@@ -64,27 +62,11 @@ impl Hdf5 {
     /// Opens a data set with at most one dimension, after checking that the file can hold it.
     fn dataset(&self, path: &str) -> Result<H5Dataset> {
         let dataset = self.file.dataset(path).map_err(|e| self.error(path, e))?;
-        let failed = |e| self.error(path, e);
         let shape = dataset.shape();
         if shape.len() > 1 {
             return Err(self.error(path, format!("its shape is {shape:?}; a list of values is expected")));
         }
-        let values = shape.first().copied().unwrap_or(1) as u64;
-        let needed = values.checked_mul(dataset.element_size() as u64);
-        let most = match dataset.storage_layout().map_err(failed)? {
-            StorageLayout::Virtual => return Err(self.error(path, "it is a virtual data set, which are not read")),
-            StorageLayout::Chunked if !dataset.filters().map_err(failed)?.is_empty() => {
-                self.bytes.saturating_mul(MOST_EXPANSION)
-            }
-            _ => self.bytes,
-        };
-        if !dataset.external_files().map_err(failed)?.is_empty() {
-            return Err(self.error(path, "its values stand in another file, which is not read"));
-        }
-        if needed.is_none_or(|needed| needed > most) {
-            let message = format!("it claims {values} values, more than a file of {} bytes can hold", self.bytes);
-            return Err(self.error(path, message));
-        }
+        check_dataset(&dataset, self.bytes).map_err(|why| self.error(path, why))?;
         Ok(dataset)
     }
 
@@ -116,7 +98,9 @@ impl Hdf5 {
 
     /// Texts of fixed or variable length.
     pub(super) fn texts(&self, path: &str) -> Result<Vec<String>> {
-        self.dataset(path)?.read_strings().map_err(|e| self.error(path, e))
+        let dataset = self.dataset(path)?;
+        check_texts(&self.path, &dataset, self.bytes).map_err(|why| self.error(path, why))?;
+        dataset.read_strings().map_err(|e| self.error(path, e))
     }
 
     /// Whether a data set holds texts.

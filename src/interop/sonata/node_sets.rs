@@ -10,6 +10,7 @@ use super::json::Item;
 use super::nodes::NodePopulation;
 use crate::error::{Result, did_you_mean};
 use serde_json::Value as Json;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// The node sets of a configuration.
@@ -21,6 +22,16 @@ pub struct NodeSets {
 
 /// Who is chosen: for each population the places of its nodes, ascending.
 type Choice = Vec<Vec<u32>>;
+
+/// The sets that were named on the way to a choice.
+#[derive(Default)]
+struct Seen {
+    names: HashSet<String>,
+    depth: usize,
+}
+
+/// Sets that name sets that name sets: deeper than this they are a trap.
+const DEEPEST: usize = 100;
 
 impl NodeSets {
     /// Reads the sets a configuration has in its own `node_sets` or in the file it names with `node_sets_file`.
@@ -51,7 +62,7 @@ impl NodeSets {
         populations: &[NodePopulation],
         findings: &mut Findings,
     ) -> Option<Vec<Vec<u32>>> {
-        self.choose(query, populations, findings, &mut Vec::new())
+        self.choose(query, populations, findings, &mut Seen::default())
     }
 
     fn choose(
@@ -59,7 +70,7 @@ impl NodeSets {
         query: &Item<'_>,
         populations: &[NodePopulation],
         findings: &mut Findings,
-        seen: &mut Vec<String>,
+        seen: &mut Seen,
     ) -> Option<Choice> {
         match query.value {
             Json::String(name) => self.named(query, name, populations, findings, seen),
@@ -67,12 +78,18 @@ impl NodeSets {
             Json::Array(items) if items.iter().any(Json::is_string) => {
                 let mut union: Choice = vec![Vec::new(); populations.len()];
                 for item in query.items(findings) {
-                    let more = self.choose(&item, populations, findings, seen)?;
-                    for (all, more) in union.iter_mut().zip(more) {
-                        all.extend(more);
-                        all.sort_unstable();
-                        all.dedup();
+                    // A set may be named many times: once is enough.
+                    if item.value.as_str().is_some_and(|name| seen.names.contains(name)) {
+                        continue;
                     }
+                    let more = self.choose(&item, populations, findings, seen)?;
+                    for (all, more) in union.iter_mut().zip(more).filter(|(_, more)| !more.is_empty()) {
+                        all.extend(more);
+                    }
+                }
+                for all in &mut union {
+                    all.sort_unstable();
+                    all.dedup();
                 }
                 Some(union)
             }
@@ -90,16 +107,22 @@ impl NodeSets {
         name: &str,
         populations: &[NodePopulation],
         findings: &mut Findings,
-        seen: &mut Vec<String>,
+        seen: &mut Seen,
     ) -> Option<Choice> {
         if let Some(set) = self.sets.get(name) {
             // In a union a set counts once, however often and deep it is named; circles end here too.
-            if seen.iter().any(|known| known == name) {
+            if !seen.names.insert(name.to_owned()) {
                 return Some(vec![Vec::new(); populations.len()]);
             }
-            seen.push(name.to_owned());
+            if seen.depth == DEEPEST {
+                query.fault(findings, format!("node sets name each other more than {DEEPEST} deep"));
+                return None;
+            }
+            seen.depth += 1;
             let item = Item { value: set, file: &self.file, key: name.to_owned() };
-            return self.choose(&item, populations, findings, seen);
+            let chosen = self.choose(&item, populations, findings, seen);
+            seen.depth -= 1;
+            return chosen;
         }
         let all = |population: &NodePopulation| (0..population.ids().len() as u32).collect::<Vec<u32>>();
         if name == "all" {

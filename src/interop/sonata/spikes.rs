@@ -7,6 +7,7 @@
 use super::super::table;
 use super::hdf5::Hdf5;
 use crate::error::{Error, Fault, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// The spikes of one population.
@@ -92,8 +93,9 @@ fn read_csv(path: &Path) -> Result<Vec<SpikeTrains>> {
         return Ok(vec![SpikeTrains { population: None, spikes: all }]);
     }
     let mut trains: Vec<SpikeTrains> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
     for (name, spike) in table.text("population")?.iter().zip(all) {
-        let place = trains.iter().position(|train| train.population.as_ref() == Some(name)).unwrap_or_else(|| {
+        let place = *known.entry(name).or_insert_with(|| {
             trains.push(SpikeTrains { population: Some(name.clone()), spikes: Vec::new() });
             trains.len() - 1
         });

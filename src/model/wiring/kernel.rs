@@ -97,7 +97,8 @@ impl Axis {
             )
         };
         // Gaps grow with |d|, so what is out of reach is left out without looking at it.
-        let farthest = if reach.is_finite() { (reach / self.width).ceil() as i64 + 2 } else { i64::MAX };
+        // A float beyond them becomes the largest integer.
+        let farthest = ((reach / self.width).ceil() as i64).saturating_add(2);
         (low.max(-farthest)..=high.min(farthest))
             .map(|d| (d as i32, self.gap(d), self.pairs(d) as f64))
             .filter(|(_, gap, pairs)| *gap <= reach && *pairs > 0.0)

@@ -10,8 +10,12 @@ use crate::model::BrainModel;
 use crate::storage::container::Container;
 use crate::synapse::WeightBits;
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Most neurons that need nothing in the file but their number.
+const MOST_UNCHECKED: u64 = 1 << 24;
 
 /// A model file that was opened.
 ///
@@ -61,6 +65,40 @@ impl MappedModel {
         let neurons: u64 = d.populations.iter().map(|p| u64::from(p.size)).sum();
         if neurons != d.neurons || neurons > u64::from(u32::MAX - 64) {
             return Err(self.damaged("the number of neurons"));
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = d.populations.iter().find(|p| !names.insert(&p.name)) {
+            return Err(self.damaged(&format!("there are two populations `{}`", twice.name)));
+        }
+        self.check_sizes(neurons)
+    }
+
+    /// Whether the arrays of the file are as long as the populations are large, before memory is taken for neurons.
+    fn check_sizes(&self, neurons: u64) -> Result<()> {
+        let d = &self.description;
+        for p in &d.populations {
+            for variable in &p.state {
+                let path = of_population(&p.name, &format!("state/{variable}"));
+                match Precision::named(&d.precision) {
+                    Some(Precision::F32) => self.file.check_shape::<f32>(&path, &[u64::from(p.size)])?,
+                    _ => self.file.check_shape::<f64>(&path, &[u64::from(p.size)])?,
+                }
+            }
+        }
+        for (shard, stores) in d.connectivity.stores.iter().enumerate() {
+            let mut formats = HashSet::new();
+            for store in stores {
+                if !formats.insert(&store.format) {
+                    return Err(self.damaged(&format!("shard {shard} has two stores of the format `{}`", store.format)));
+                }
+                self.file.check_shape::<u64>(&of_store(shard, &store.format, "rows"), &[neurons + 1])?;
+            }
+        }
+        // Nothing but the header tells the size of a population without state where there are no synapses.
+        let unchecked: u64 = d.populations.iter().filter(|p| p.state.is_empty()).map(|p| u64::from(p.size)).sum();
+        if d.connectivity.stores.iter().all(Vec::is_empty) && unchecked > MOST_UNCHECKED {
+            let what = format!("{unchecked} neurons without state and synapses; at most {MOST_UNCHECKED} are read");
+            return Err(self.damaged(&what));
         }
         Ok(())
     }
