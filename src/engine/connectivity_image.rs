@@ -171,6 +171,9 @@ impl Connectivity {
                 let (table, words) = lend(shard, k, format)?;
                 let mut arena = Arena::lent(format, partition.slots[shard].max(32), words)
                     .ok_or_else(|| wrong("the length of the records"))?;
+                if stored.synapses > (arena.granules() * format.granule()) as u64 {
+                    return Err(wrong(&format!("{} synapses in shorter records", stored.synapses)));
+                }
                 let rows = checked_rows(&table, neurons, &arena).ok_or_else(|| wrong("the rows of a store"))?;
                 if sparse {
                     arena.make_sparse();

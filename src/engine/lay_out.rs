@@ -86,14 +86,24 @@ fn lay_out_for<T: StatePrecision>(
     }
     let mut built = Vec::with_capacity(partition.shards);
     for (index, stores) in stores.into_iter().enumerate() {
-        let narrow = stores.iter().any(|s| s.arena.format().narrow());
-        let wide = stores.iter().any(|s| !s.arena.format().narrow());
         let rows = if stores.iter().any(|s| s.arena.is_lent()) { Rows::guarded } else { Rows::new };
         let pathway = |store| Pathway { store, calendar: Calendar::new(longest), delays: delays.clone() };
-        let mut slices = Vec::new();
+        let (mut narrow, mut wide) = (false, false);
+        for store in &stores {
+            *if store.arena.format().narrow() { &mut narrow } else { &mut wide } = true;
+        }
+        let mut slices: Vec<Slice<T>> = Vec::new();
         for (number, population) in populations.iter().enumerate() {
             for part in partition.parts[number].iter().filter(|part| part.shard == index) {
                 slices.push(slice::<T>(model, options, isa, number, population, part, &grids[number], wide_slots)?);
+            }
+        }
+        // A receptor may have a grid although none of its synapses is here: its row is read all the same.
+        for receptor in slices.iter().flat_map(|slice| &slice.receptors) {
+            match receptor.kind {
+                RowKind::Narrow => narrow = true,
+                RowKind::Wide => wide = true,
+                RowKind::None => {}
             }
         }
         built.push(Shard {

@@ -182,6 +182,17 @@ impl Recorder for RateTable {
             let message = format!("the checkpoint has the steps {:?} in a bin of {width}", at.bin.unwrap_or_default());
             return Err(Error::format(&self.path, message));
         }
+        // Each neuron spikes at most once a step.
+        let most = |size: u32| width.saturating_mul(u64::from(size));
+        if let Some((slot, count)) = chosen.slots().iter().zip(&counts).find(|(slot, count)| **count > most(slot.size))
+        {
+            let message = format!(
+                "the checkpoint counts {count} spikes of {} in a bin, which has room for {}",
+                slot.name,
+                most(slot.size)
+            );
+            return Err(Error::format(&self.path, message));
+        }
         let mut file = RecordFile::reopen(&self.path, at.bytes)?;
         check_table(&mut file, &header(&chosen))?;
         self.open = Some(Open { bin: at.bin, counts, ..Open::new(file, layout.dt, width, chosen) });

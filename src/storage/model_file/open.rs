@@ -66,6 +66,11 @@ impl MappedModel {
         if neurons != d.neurons || neurons > u64::from(u32::MAX - 64) {
             return Err(self.damaged("the number of neurons"));
         }
+        let stored =
+            d.connectivity.stores.iter().flatten().try_fold(0u64, |sum, store| sum.checked_add(store.synapses));
+        if stored != Some(d.synapses) {
+            return Err(self.damaged("the number of synapses"));
+        }
         let mut names = HashSet::new();
         if let Some(twice) = d.populations.iter().find(|p| !names.insert(&p.name)) {
             return Err(self.damaged(&format!("there are two populations `{}`", twice.name)));
