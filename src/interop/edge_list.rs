@@ -377,6 +377,30 @@ mod tests {
         assert!(read(&path).unwrap_err().to_string().contains("it is not an NPZ file"));
     }
 
+    /// Every byte of an archive changed in turn, and the archive cut at every length.
+    #[test]
+    fn damaged_archives_are_errors_or_lists() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pre, post) = (array(&folder, &[1u32, 2]), array(&folder, &[7i64, 8]));
+        let path = npz(&folder, &[("post", post), ("pre", pre)]);
+        let whole = std::fs::read(&path).unwrap();
+        let mut refused = 0;
+        for (place, byte) in whole.iter().enumerate() {
+            let mut bytes = whole.clone();
+            for value in [0, 0xff, byte ^ 1] {
+                bytes[place] = value;
+                std::fs::write(&path, &bytes).unwrap();
+                if let Err(error) = read(&path) {
+                    assert!(error.to_string().contains("e.npz"), "{error}");
+                    refused += 1;
+                }
+            }
+            std::fs::write(&path, &whole[..place]).unwrap();
+            assert!(read(&path).is_err(), "cut after {place} bytes");
+        }
+        assert!(refused > whole.len());
+    }
+
     #[test]
     fn sparse_matrices_of_scipy() {
         let folder = tempfile::tempdir().unwrap();
