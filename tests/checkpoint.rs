@@ -313,6 +313,9 @@ fn what_does_not_fit_is_refused() {
     change(&|s| s.in_flight.push(Spike { step: s.step, neuron: 0 }), misfit);
     change(&|s| s.digest.open.push(Spike { step: u64::MAX, neuron: 0 }), misfit);
     change(&|s| s.counters.population_spikes.clear(), misfit);
+    change(&|s| s.counters.population_spikes = vec![u64::MAX; 2], misfit);
+    change(&|s| s.counters.synaptic_events = u64::MAX, misfit);
+    change(&|s| s.step = u64::MAX, misfit);
     // One that has begun is not put elsewhere.
     assert!(matches!(sim.restore(&good), Err(Error::Usage(message)) if message.contains("before the first step")));
     sim.finish().unwrap();

@@ -3,6 +3,8 @@
 mod networks {
     pub mod mixed;
 }
+#[path = "python/venv.rs"]
+mod venv;
 
 use networks::mixed::mixed;
 use std::path::Path;
@@ -166,6 +168,38 @@ fn archives_are_smaller_refuse_to_be_mapped_and_come_back_whole() {
         convert_model(&archive, &back, Compression::None, true).unwrap();
         assert!(std::fs::read(&back).unwrap() == original, "an archive unpacked is the file it was made of");
         assert!(convert_model(&archive, &back, Compression::None, false).unwrap_err().to_string().contains("exists"));
+    }
+}
+
+/// The recipe in the documentation, run as it stands there, gives the synapses the library gives.
+#[test]
+fn python_reads_synapses_by_the_documented_layout() {
+    let Some(python) = venv::python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (name, bits, compression) in
+        [("plain.h5", WeightBits::Auto, Compression::None), ("gzip.h5", WeightBits::W32, Compression::Gzip)]
+    {
+        let path = folder.path().join(name);
+        let (model, connectivity) = create(&path, &SimOptions { weight_bits: bits, ..options(2) }, compression);
+        let neurons: Vec<u32> = (0..model.neurons()).step_by(29).collect();
+        let output = std::process::Command::new(&python)
+            .args([root.join("tests/python/read_model.py"), root.join("docs/model-format.md"), path])
+            .args(neurons.iter().map(u32::to_string))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let read: Vec<Vec<(u32, f64, f64)>> = serde_json::from_slice(&output.stdout).unwrap();
+        for (neuron, mut read) in neurons.iter().zip(read) {
+            let mut expected = Vec::new();
+            connectivity.synapses_of(&model, *neuron, &mut expected).unwrap();
+            let mut expected: Vec<_> =
+                expected.iter().map(|s| (s.target, s.weight, f64::from(s.delay) * 0.1)).collect();
+            let order = |a: &(u32, f64, f64), b: &(u32, f64, f64)| a.partial_cmp(b).unwrap();
+            read.sort_by(order);
+            expected.sort_by(order);
+            assert_eq!(read, expected, "neuron {neuron} of {name}");
+        }
     }
 }
 

@@ -44,7 +44,7 @@ fn network() -> NetworkSpec {
     net.project(exc, exc, ConnectionRule::FixedTotal { n: 100 }, drawn(20.0)).unwrap();
     let last = net.projections.last_mut().unwrap();
     last.delay = DelaySpec::Drawn(Distribution::Uniform { low: 0.1, high: 9.0 });
-    net.project(exc, cond, ConnectionRule::AllToAll, StaticSynapse { weight: 2.5, delay: 0.1 }).unwrap();
+    net.project(exc, cond, ConnectionRule::AllToAll, StaticSynapse { weight: 40.0, delay: 0.1 }).unwrap();
     net.project(inh, cond, ConnectionRule::AllToAll, StaticSynapse { weight: -0.5, delay: 0.1 }).unwrap();
     net.stimulate("push", exc, 520.0, StimulusKind::Dc).unwrap();
     net.stimulate("pulse", inh, 500.0, StimulusKind::Dc).unwrap();
@@ -84,7 +84,7 @@ fn export(folder: &Path) {
         for synapse in &synapses {
             let (from, to) = (name_of(source), name_of(synapse.target));
             let list = edges.entry(format!("{}_to_{}", from.0, to.0)).or_insert_with(|| json!([]));
-            let edge = json!([from.1, to.1, synapse.weight, f64::from(synapse.delay) * DT]);
+            let edge = json!([from.1, to.1, synapse.weight, f64::from(synapse.delay) / 10.0]);
             list.as_array_mut().unwrap().push(edge);
         }
     }
@@ -97,10 +97,7 @@ fn export(folder: &Path) {
         .chain([("kick".to_owned(), json!(6))])
         .collect();
     let v_m = model.initial_column(model.population("L23 exc").unwrap().0, 0, 0..60);
-    // Times as NEST computes them, in thousandths of a ms.
-    let at = |sent: &[(u32, u32)]| {
-        sent.iter().map(|(step, node)| (f64::from(*step * 100) * 0.001, *node)).collect::<Vec<_>>()
-    };
+    let at = |sent: &[(u32, u32)]| sent.iter().map(|(step, node)| (f64::from(*step) / 10.0, *node)).collect::<Vec<_>>();
     let expected = json!({
         "edges": edges,
         "sizes": sizes,

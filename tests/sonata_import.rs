@@ -194,6 +194,12 @@ fn a_resolved_configuration_gives_the_same_run() {
     assert_eq!((&again.run, &again.records, &again.output), (&spec.run, &spec.records, &spec.output));
     assert_eq!(again.network.stimuli.len(), 0);
     assert_eq!(spikes_of(&again, "ext"), spikes_of(&spec, "ext"));
+    // A run that goes on may have another end.
+    let mut longer = spec.resolved.clone();
+    longer["run"]["duration"] = "30 ms".into();
+    let longer = RunSpec::from_resolved(&longer, None).unwrap();
+    assert_eq!((longer.run.duration_ms, longer.run.dt_ms), (30.0, 0.2));
+    assert_eq!(RunSpec::from_resolved(&longer.resolved, None).unwrap().run, longer.run);
     let absent = serde_json::json!({ "sonata": { "config": "/none/config.json" } });
     assert!(RunSpec::from_resolved(&absent, None).is_err());
     assert!(RunSpec::from_resolved(&serde_json::json!({ "sonata": 3 }), None).is_err());
@@ -214,9 +220,29 @@ fn the_program_runs_checks_and_shows_it() {
     assert!(code == Some(0) && text.contains("net.iaf_cond_exp"), "{text}");
     let (code, text) = program(&["run", "--set", "run.tstop=\"10 ms\""]);
     assert!(code == Some(0) && text.contains("simulated  10 ms"), "{text}");
-    for file in ["my_spikes.h5", "v.net.iaf_psc_exp_v_m.h5", "cond_g_ex.h5", "run.json"] {
-        let there = folder.path().join("out").join(file).is_file();
-        assert!(there || file.starts_with("v."), "{file}");
+    let out = folder.path().join("out");
+    assert!(out.join("run.json").is_file());
+    // Results have the names and ids of the files again.
+    let spikes = read_spikes(out.join("my_spikes.h5")).unwrap();
+    assert_eq!((spikes.len(), spikes[0].name.as_str(), spikes[0].size), (1, "net", 10));
+    assert!(
+        !spikes[0].ids.is_empty() && spikes[0].ids.iter().all(|id| [1, 4, 6, 9].contains(id)),
+        "{:?}",
+        spikes[0].ids
+    );
+    let report = |file: &str| rust_hdf5::H5File::open(out.join(file)).unwrap();
+    let nodes = |file: &str| report(file).dataset("report/net/mapping/node_ids").unwrap().read_raw::<u64>().unwrap();
+    assert_eq!((nodes("v_v_m.h5"), nodes("cond_g_ex.h5")), (vec![1, 4], vec![6]));
+    // It goes on from a checkpoint, and the records are what they would have been.
+    let half = folder.path().join("half");
+    let checkpoint = ["run", "--set", "checkpoint.every=\"5 ms\"", "--set", "run.tstop=5", "-o"];
+    assert_eq!(program(&[&checkpoint[..], &[half.to_str().unwrap()]].concat()).0, Some(0));
+    let resume =
+        Command::new(env!("CARGO_BIN_EXE_tessera")).arg("resume").arg(&half).args(["--until", "10 ms"]).output();
+    assert_eq!(resume.unwrap().status.code(), Some(0));
+    for file in ["my_spikes.h5", "v_v_m.h5", "cond_g_ex.h5"] {
+        let bytes = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert_eq!(bytes(&half), bytes(&out), "{file}");
     }
     // Nothing is replaced unless the file or the command asks for it.
     assert_eq!(program(&["run"]).0, Some(1));

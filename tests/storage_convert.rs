@@ -133,8 +133,8 @@ fn the_program_says_what_it_cannot_convert() {
     };
     let good = at("good.csv", b"time_ms,population,id\n0.1,a,3\n");
     for (input, output, expected) in [
-        (at("a.csv", b"x,y\n1,2\n"), "b.h5", "nothing that can be converted"),
-        (at("a.h5", b"not HDF5"), "b.csv", "nothing that can be converted"),
+        (at("a.csv", b"x,y\n1,2\n"), "b.h5", "`target` (or `post`) are expected; found: x, y"),
+        (at("a.h5", b"not HDF5"), "b.csv", "it is not a file of kind `tessera-model`"),
         (folder.path().join("absent.h5"), "b.csv", "No such file"),
         (good.clone(), "b.txt", "not to"),
         (at("torn.csv", b"time_ms,population,id\n0.1,a,3\n0.2,a"), "b.h5", "line 3"),

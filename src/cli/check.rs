@@ -1,7 +1,7 @@
 //! `tessera check` and `tessera schema`.
 
 use super::{DONE, INVALID, Source, say};
-use crate::config::{self, Estimate, RunSpec};
+use crate::config::{self, CheckpointSpec, Estimate, RunSpec};
 use crate::error::{Error, Result};
 use clap::Args;
 
@@ -18,6 +18,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
     let check = RunSpec::check(&args.source.file, &args.source.set);
     let texts = |faults: &[crate::error::Fault]| -> Vec<String> { faults.iter().map(ToString::to_string).collect() };
     let memory = check.estimate.as_ref().map(Estimate::fits);
+    let plan = check.spec.as_ref().and_then(|spec| spec.checkpoint.as_ref());
     if args.json {
         let estimate = check.estimate.as_ref().map(|e| {
             serde_json::json!({
@@ -28,6 +29,10 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
         let found = serde_json::json!({
             "faults": texts(&check.faults), "warnings": texts(&check.warnings), "estimate": estimate,
             "fits_in_memory": memory.as_ref().map(std::result::Result::is_ok),
+            "checkpoints": plan.map(|plan| serde_json::json!({
+                "every_steps": plan.every, "every_wall_s": plan.every_wall.map(|wall| wall.as_secs_f64()),
+                "keep": plan.keep, "on_signal": plan.on_signal,
+            })),
         });
         say!("{found}");
     } else {
@@ -38,7 +43,10 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
             eprintln!("warning: {warning}");
         }
         match &check.estimate {
-            Some(estimate) => print_estimate(estimate),
+            Some(estimate) => {
+                print_estimate(estimate);
+                say!("saved      {}", plan_of(plan));
+            }
             None => eprintln!("{} faults in {}", check.faults.len(), args.source.file.display()),
         }
     }
@@ -49,6 +57,22 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
         Some(Err(error)) => Err(error),
         _ => Ok(DONE),
     }
+}
+
+/// When checkpoints are written, for people.
+fn plan_of(plan: Option<&CheckpointSpec>) -> String {
+    let Some(plan) = plan else { return "no checkpoints; a table [checkpoint] asks for some".to_owned() };
+    let mut times = Vec::new();
+    if let Some(every) = plan.every {
+        times.push(format!("every {every} steps"));
+    }
+    if let Some(wall) = plan.every_wall {
+        times.push(format!("every {} s of wall-clock time", wall.as_secs_f64()));
+    }
+    if plan.on_signal {
+        times.push("on signals".to_owned());
+    }
+    format!("a checkpoint {}; the newest {} are kept", times.join(", "), plan.keep)
 }
 
 /// What a run will need, for people.

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub(super) struct ConvertArgs {
     /// What to convert. Spikes: a file (.h5, .csv, spikes_<population>_times.npy) or a results folder. A network: a
-    /// configuration (.toml, .json), a model file, a SONATA folder, a list of synapses (.csv, .txt, .npy).
+    /// configuration (.toml, .json), a model file, a SONATA folder, a list of synapses (.csv, .txt, .npy,
+    /// .npz).
     input: PathBuf,
     /// What to write; its name says the format. Spikes: a .h5 file (SONATA), a .csv file, or a folder for NPY arrays. A
     /// network: a model file (.h5), a list of synapses (.csv, .npy), or a folder (SONATA).

@@ -69,7 +69,7 @@ impl Form {
             _ if path.is_dir() => Some(Self::Sonata),
             Some("toml" | "json") => Some(Self::Configuration),
             Some("h5" | "hdf5") => Some(Self::Model),
-            Some("csv" | "tsv" | "txt" | "npy" | "edges") => Some(Self::Edges),
+            Some("csv" | "tsv" | "txt" | "npy" | "npz" | "edges") => Some(Self::Edges),
             None => Some(Self::Sonata),
             Some(_) => None,
         }
@@ -93,7 +93,7 @@ pub(super) fn convert(
     let unknown = |path: &Path| {
         Error::Usage(format!(
             "{}: no form of a network has this ending; there are .toml and .json (configurations), .h5 (model files), .csv, \
-             .txt and .npy (lists of synapses), and folders (SONATA)",
+             .txt, .npy and .npz (lists of synapses), and folders (SONATA)",
             path.display()
         ))
     };
@@ -105,6 +105,9 @@ pub(super) fn convert(
              lists of synapses (.csv, .npy)",
             to.display()
         )));
+    }
+    if target == Form::Edges && to.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+        return Err(Error::Usage(format!("{}: lists of synapses are written as .csv or .npy", to.display())));
     }
     if source == Form::Model && target == Form::Model {
         let bytes = convert_model(from, to, compression, overwrite)?;

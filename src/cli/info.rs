@@ -5,46 +5,39 @@ use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
 use crate::plot::statistics::{Window, isi_cvs, mean, mean_rate_hz};
-use crate::storage::{self, MappedModel, RunRecord, RunStatus};
+use crate::storage::{self, Checkpoint, MappedModel, RunRecord, RunStatus};
 use clap::Args;
 use std::path::Path;
 
 #[derive(Args)]
 pub(super) struct InfoArgs {
-    /// A configuration file, a model file, a results folder, or a file in one.
+    /// A configuration file, a model file, a checkpoint, a results folder, or a file in one.
     path: std::path::PathBuf,
     /// Override a key of a configuration; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Show neurons of a model file with their state and synapses: NAME, or NAME:0-9,17; may be repeated.
-    #[arg(long, value_name = "WHICH")]
-    neurons: Vec<String>,
-    /// Show the neurons of a model file in a box of the lattice, such as 0..4,0..4,0..2,0..1.
-    #[arg(long, value_name = "BOX")]
-    cells: Option<String>,
-    /// Check every array of a model file against its checksum.
-    #[arg(long)]
-    verify: bool,
-    /// Print neurons as JSON, one a line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    shown: model::Shown,
 }
 
 pub(super) fn info(args: &InfoArgs) -> Result<u8> {
+    if MappedModel::recognises(&args.path) {
+        return model::info(&args.path, &args.shown);
+    }
+    if args.shown.is_asked_for() {
+        let message = "is not a model file; --neurons, --ids, --cells, --verify and --json are for those";
+        return Err(Error::Usage(format!("{} {message}", args.path.display())));
+    }
     let record = args.path.file_name().is_some_and(|n| n == "run.json");
     if !record && args.path.extension().is_some_and(|e| e == "toml" || e == "json") {
         let source = Source { file: args.path.clone(), set: args.set.clone() };
         return describe(&run::load(&source, false)?);
     }
-    if MappedModel::recognises(&args.path) {
-        return model::info(&args.path, &args.neurons, args.cells.as_deref(), args.verify, args.json);
-    }
-    if !args.neurons.is_empty() || args.cells.is_some() || args.verify {
-        let message = "is not a model file; --neurons, --cells and --verify are for those";
-        return Err(Error::Usage(format!("{} {message}", args.path.display())));
-    }
     if args.path.is_dir() || record {
         return results(&args.path);
+    }
+    if Checkpoint::recognises(&args.path) {
+        return checkpoint(&args.path);
     }
     if args.path.is_file() {
         return spikes(&args.path, None);
@@ -84,6 +77,7 @@ fn results(path: &Path) -> Result<u8> {
     let record = RunRecord::read(path)?;
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
     let status = match record.status {
+        RunStatus::Running => "under way, or killed",
         RunStatus::Complete => "complete",
         RunStatus::Interrupted => "interrupted",
         RunStatus::Failed => "failed",
@@ -118,6 +112,19 @@ fn results(path: &Path) -> Result<u8> {
     say!("files      {}", record.files.join(", "));
     let duration = record.summary.as_ref().map(|s| s.duration_ms);
     if record.files.iter().any(|f| f.starts_with("spikes")) { spikes(folder, duration) } else { Ok(DONE) }
+}
+
+fn checkpoint(path: &Path) -> Result<u8> {
+    let checkpoint = Checkpoint::read(path)?;
+    let Checkpoint { snapshot, run } = &checkpoint;
+    say!("{}: a checkpoint at {} ms, sound, tessera {}", path.display(), checkpoint.time_ms(), run.tessera);
+    say!("written    {} in a run that began {}", run.written, run.started);
+    say!("run of     {}", run.file.display());
+    for (p, spikes) in snapshot.populations.iter().zip(&snapshot.counters.population_spikes) {
+        say!("population {:<14} {:>9} neurons {spikes:>10} spikes", p.name, p.refractory.len());
+    }
+    say!("in flight  {} spikes", snapshot.in_flight.len());
+    Ok(DONE)
 }
 
 fn spikes(path: &Path, duration: Option<f64>) -> Result<u8> {

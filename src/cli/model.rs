@@ -4,19 +4,51 @@ use super::{DONE, FAILED, say};
 use crate::error::{Error, Result};
 use crate::lattice::{AXES, Box4};
 use crate::storage::{MappedModel, NeuronData, NeuronQuery};
+use clap::Args;
 use std::path::Path;
 
 /// Synapses of a neuron that are shown to people.
 const SHOWN: usize = 8;
 
+/// What of a model file is shown.
+#[derive(Args)]
+pub(super) struct Shown {
+    /// Show neurons of a model file with their state and synapses: NAME, or NAME:0-9,17; may be repeated.
+    #[arg(long, value_name = "WHICH")]
+    neurons: Vec<String>,
+    /// The same by the ids that a table gave the neurons: NAME:8419602,9469519; may be repeated.
+    #[arg(long, value_name = "WHICH")]
+    ids: Vec<String>,
+    /// Show the neurons of a model file in a box of the lattice, such as 0..4,0..4,0..2,0..1.
+    #[arg(long, value_name = "BOX")]
+    cells: Option<String>,
+    /// Check every array of a model file against its checksum.
+    #[arg(long)]
+    verify: bool,
+    /// Print neurons as JSON, one a line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Shown {
+    /// Whether anything is asked for that only model files have.
+    pub fn is_asked_for(&self) -> bool {
+        !self.neurons.is_empty() || !self.ids.is_empty() || self.cells.is_some() || self.verify || self.json
+    }
+}
+
 /// Shows a model file, or the neurons of it that are asked for.
-pub(super) fn info(path: &Path, neurons: &[String], cells: Option<&str>, verify: bool, json: bool) -> Result<u8> {
+pub(super) fn info(path: &Path, shown: &Shown) -> Result<u8> {
+    let Shown { neurons, ids, cells, verify, json } = shown;
     let mapped = MappedModel::open(path)?;
-    if verify {
+    if *verify {
         return self::verify(&mapped);
     }
     let mut queries: Vec<NeuronQuery> = neurons.iter().map(|text| query(text)).collect::<Result<_>>()?;
-    if let Some(text) = cells {
+    for text in ids {
+        queries.push(by_ids(text)?);
+    }
+    if let Some(text) = cells.as_deref() {
         queries.push(NeuronQuery::Region(region(text)?));
     }
     if queries.is_empty() {
@@ -26,7 +58,7 @@ pub(super) fn info(path: &Path, neurons: &[String], cells: Option<&str>, verify:
     for query in queries {
         for neuron in mapped.select(&query)? {
             for data in mapped.load(&[neuron])? {
-                if json { print_json(&data) } else { print(&mapped, &data) }
+                if *json { print_json(&data) } else { print(&mapped, &data) }
             }
         }
     }
@@ -89,6 +121,14 @@ fn query(text: &str) -> Result<NeuronQuery> {
         }
     }
     Ok(NeuronQuery::Indices(name.to_owned(), indices))
+}
+
+/// `NAME:8419602,9469519`.
+fn by_ids(text: &str) -> Result<NeuronQuery> {
+    let wrong = || Error::Usage(format!("--ids {text}: expected is NAME:ID,ID with whole numbers"));
+    let (name, list) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let ids: Option<Vec<u64>> = list.split(',').map(|id| id.trim().parse().ok()).collect();
+    Ok(NeuronQuery::Ids(name.to_owned(), ids.ok_or_else(wrong)?))
 }
 
 /// `0..4,0..4,0..2,0..1`: cells along x, y, z, w, the ends not included.

@@ -31,7 +31,8 @@ pub(super) struct ResumeArgs {
 
 pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     let mut interrupt = Interrupt::listen();
-    let (results, Checkpoint { snapshot, run }) = find(&args.path)?;
+    let (results, path, Checkpoint { snapshot, run }) = find(&args.path)?;
+    let bytes = std::fs::metadata(&path).map_or(0, |about| about.len());
     let mut spec = described(&run, args.until.as_deref())?;
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
     spec.output.dir.clone_from(&results);
@@ -44,7 +45,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     line.phase("building");
     let mut sim = spec.build()?;
     let folder = OutputDir::resume(&results)?;
-    record(&spec, &folder, &mut sim, true)?;
+    let files = record(&spec, &folder, &mut sim, true)?;
     // No result is touched before it is known that the run can go on.
     sim.check_snapshot(&snapshot)?;
     if args.path.is_file() {
@@ -60,20 +61,23 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     if !args.speech.quiet {
         eprintln!("resuming at {}", biological(at));
     }
-    let CheckpointedRun { started, mut resumed_ms, cost, .. } = run;
+    let CheckpointedRun { started, mut resumed_ms, mut cost, .. } = run;
     resumed_ms.push(at);
-    simulate(Job { spec: &spec, sim, folder, started, resumed_ms, cost, speech: &args.speech }, &interrupt, line)
+    // A checkpoint tells the cost of those before it.
+    (cost.number, cost.bytes) = (cost.number + 1, bytes);
+    let job = Job { spec: &spec, sim, folder, files, started, resumed_ms, cost, speech: &args.speech };
+    simulate(job, &interrupt, line)
 }
 
-/// The folder of the results, and the checkpoint to go on from.
-fn find(path: &Path) -> Result<(PathBuf, Checkpoint)> {
+/// The folder of the results, and the checkpoint to go on from with its file.
+fn find(path: &Path) -> Result<(PathBuf, PathBuf, Checkpoint)> {
     let about = std::fs::metadata(path).map_err(|e| Error::io(path, "open", e))?;
     if about.is_dir() {
         let latest = Checkpoints::latest(path)?;
         for error in &latest.damaged {
             eprintln!("warning: {error}; going on from {} instead", latest.path.display());
         }
-        return Ok((path.to_owned(), latest.checkpoint));
+        return Ok((path.to_owned(), latest.path, latest.checkpoint));
     }
     let checkpoint = Checkpoint::read(path)?;
     let results = Checkpoints::results_of(path).ok_or_else(|| {
@@ -82,7 +86,7 @@ fn find(path: &Path) -> Result<(PathBuf, Checkpoint)> {
             path.display()
         ))
     })?;
-    Ok((results, checkpoint))
+    Ok((results, path.to_owned(), checkpoint))
 }
 
 /// The run that a checkpoint is of, with another end if one is given.
@@ -95,7 +99,7 @@ fn described(run: &CheckpointedRun, until: Option<&str>) -> Result<RunSpec> {
     RunSpec::from_resolved(&config, Some(&run.file)).map_err(|error| match error {
         Error::Invalid(faults) if until.is_some() => {
             let told = |fault: Fault| match fault.key.as_str() {
-                "run.duration" => Fault::new("--until", fault.message),
+                "run.duration" | "run.tstop" => Fault::new("--until", fault.message),
                 _ => fault,
             };
             Error::Invalid(faults.into_iter().map(told).collect())
@@ -112,7 +116,7 @@ fn refuse_what_is_done(results: &Path, spec: &RunSpec, step: u64) -> Result<()> 
         let at = step as f64 * dt;
         return Err(Error::Usage(format!("the checkpoint is at {at} ms, after the end at {until} ms")));
     }
-    // A run that was killed has no record.
+    // A run that was killed is not recorded as complete.
     if let Ok(record) = RunRecord::read(results)
         && record.status == RunStatus::Complete
         && let Some(summary) = record.summary

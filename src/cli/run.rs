@@ -74,9 +74,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let mut line = ProgressLine::new(args.speech.quiet);
     line.phase("building");
     let mut sim = spec.build()?;
-    record(&spec, &folder, &mut sim, false)?;
+    let files = record(&spec, &folder, &mut sim, false)?;
     let (resumed_ms, cost) = (Vec::new(), CheckpointCost::default());
-    let job = Job { spec: &spec, sim, folder, started, resumed_ms, cost, speech: &args.speech };
+    let job = Job { spec: &spec, sim, folder, files, started, resumed_ms, cost, speech: &args.speech };
     simulate(job, &interrupt, line)
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Job<'a> {
     /// With its recorders; at the beginning, or where a checkpoint was.
     pub sim: Simulation,
     pub folder: OutputDir,
+    /// Names of the files the recorders write.
+    pub files: Vec<String>,
     /// When the run began.
     pub started: String,
     /// Times at which it was resumed, ms.
@@ -42,30 +44,61 @@ pub(super) struct Job<'a> {
     pub speech: &'a Speech,
 }
 
-/// Adds the recorders the configuration asks for; with `resuming`, such that go on in the files there are.
-pub(super) fn record(spec: &RunSpec, folder: &OutputDir, sim: &mut Simulation, resuming: bool) -> Result<()> {
-    let some = |names: &Vec<String>| (!names.is_empty()).then(|| names.clone());
+impl Job<'_> {
+    /// The record of the run before its first step.
+    fn begun(&self) -> RunRecord {
+        RunRecord {
+            tessera: env!("CARGO_PKG_VERSION").to_owned(),
+            status: RunStatus::Running,
+            error: None,
+            machine: Machine::this(),
+            started: self.started.clone(),
+            file: Some(absolute(&self.spec.path)),
+            config: self.spec.resolved.clone(),
+            populations: self.sim.layout().populations.iter().map(|p| (p.name.clone(), p.size)).collect(),
+            weights: stored_weights(&self.sim),
+            summary: None,
+            resumed_ms: self.resumed_ms.clone(),
+            checkpoints: None,
+            files: self.files.clone(),
+        }
+    }
+}
+
+/// Adds the recorders the configuration asks for; with `resuming`, such that go on in the files there are. Gives the names
+/// of the files.
+pub(super) fn record(spec: &RunSpec, folder: &OutputDir, sim: &mut Simulation, resuming: bool) -> Result<Vec<String>> {
+    let mut files = Vec::new();
     let mut states = false;
     for record in &spec.records {
-        let file = |extension: &str| folder.path(&format!("{}.{extension}", record.name));
+        let some = |names: &Vec<String>| (!names.is_empty()).then(|| names.clone());
+        let mut file = |extension: &str| {
+            files.push(format!("{}.{extension}", record.name));
+            folder.path(files.last().expect("just pushed"))
+        };
         match &record.kind {
             RecordKind::Spikes { populations, format: SpikesFormat::Sonata } => {
                 let (path, names) = (file("h5"), some(populations));
-                sim.record(if resuming {
-                    SonataSpikes::resuming(path, names)
-                } else {
-                    SonataSpikes::create(path, names)?
-                })?;
+                let spikes =
+                    if resuming { SonataSpikes::resuming(path, names) } else { SonataSpikes::create(path, names)? };
+                sim.record(spikes.with_nodes(&spec.nodes))?;
             }
             RecordKind::Spikes { populations, format: SpikesFormat::Csv } => {
                 let (path, names) = (file("csv"), some(populations));
                 sim.record(if resuming { CsvSpikes::resuming(path, names) } else { CsvSpikes::create(path, names)? })?;
             }
             RecordKind::Spikes { populations, format: SpikesFormat::Npy } => {
+                // Two files for each population, known by their names.
                 let (path, names) = (folder.path(""), some(populations));
                 sim.record(if resuming { NpySpikes::resuming(path, names) } else { NpySpikes::create(path, names)? })?;
             }
-            RecordKind::State(_) => states = true,
+            RecordKind::State(recordings) => {
+                states = true;
+                for recording in recordings {
+                    let name = |variable: &String| StateReport::file_name(&recording.name, variable);
+                    files.extend(recording.variables.iter().map(name));
+                }
+            }
             RecordKind::Rates { populations, bin_ms } => {
                 let (path, names) = (file("csv"), some(populations));
                 sim.record(if resuming {
@@ -78,9 +111,11 @@ pub(super) fn record(spec: &RunSpec, folder: &OutputDir, sim: &mut Simulation, r
     }
     if states {
         let path = folder.path("");
-        sim.record(if resuming { StateReport::resuming(path) } else { StateReport::create(path)? })?;
+        let report = if resuming { StateReport::resuming(path) } else { StateReport::create(path)? };
+        sim.record(report.with_nodes(&spec.nodes))?;
     }
-    Ok(())
+    files.sort();
+    Ok(files)
 }
 
 /// Writes the checkpoints of a run as its configuration says.
@@ -140,6 +175,9 @@ impl<'a> Writer<'a> {
 /// Runs a network to its end and writes what came out; the exit code of the process.
 pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: ProgressLine) -> Result<u8> {
     let mut writer = job.spec.checkpoint.as_ref().map(|plan| Writer::new(&job, plan)).transpose()?;
+    // Says of a run that is killed what it was and which files are its own.
+    let begun = job.begun();
+    begun.write(&job.folder)?;
     line.phase("running");
     let outcome = run(&mut job, interrupt, &mut writer, &mut line);
     let finished = job.sim.finish();
@@ -148,33 +186,29 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
         (Ok(outcome), Ok(())) => Ok(outcome),
         (Err(error), _) | (_, Err(error)) => Err(error),
     };
-    let Job { spec, sim, folder, started, resumed_ms, cost, speech } = job;
-    let cost = writer.as_ref().map_or(cost, |writer| writer.run.cost);
-    let summary = summary(&sim);
-    let listed = folder.results();
+    let summary = summary(&job.sim);
+    let cost = writer.as_ref().map_or(job.cost, |writer| writer.run.cost);
+    let listed = job.folder.results();
     let run = RunRecord {
-        tessera: env!("CARGO_PKG_VERSION").to_owned(),
         status: match &outcome {
             Ok(Outcome::Complete) => RunStatus::Complete,
             Ok(Outcome::Interrupted) => RunStatus::Interrupted,
             Err(_) => RunStatus::Failed,
         },
         error: outcome.as_ref().err().map(Error::to_string),
-        machine: Machine::this(),
-        started,
-        file: Some(absolute(&spec.path)),
-        config: spec.resolved.clone(),
-        populations: sim.layout().populations.iter().map(|p| (p.name.clone(), p.size)).collect(),
-        weights: stored_weights(&sim),
         summary: Some(summary.clone()),
-        resumed_ms,
         checkpoints: (cost.number > 0).then_some(cost),
         files: listed.as_ref().map_or(Vec::new(), Clone::clone),
+        ..begun
     };
+    let Job { spec, sim, folder, speech, .. } = job;
     let told = run.write(&folder).and(listed.map(drop));
     // First what stopped the run: on a full disk its record finds no room either.
     if let Err(error) = &outcome {
         super::report(error);
+        if told.is_err() && RunRecord::note_failure(&folder, error).is_ok() {
+            return Ok(FAILED);
+        }
     }
     told?;
     let results = folder.path("");
@@ -185,7 +219,8 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
     } else if !speech.quiet {
         print_summary(&summary, &sim.figures());
         if let Some(CheckpointCost { number, seconds, bytes }) = run.checkpoints {
-            say!("checkpoint {number} written in {seconds:.2} s, {:.1} MB the latest", bytes as f64 * 1e-6);
+            let latest = bytes as f64 * 1e-6;
+            say!("saved      {number} checkpoints in {seconds:.2} s, the latest of {latest:.1} MB");
         }
         say!("results    {}", results.display());
         for picture in pictures.iter().filter(|p| p.extension().is_some_and(|e| e == "png")) {

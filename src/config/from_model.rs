@@ -184,6 +184,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
             output,
             checkpoint,
             ids,
+            nodes: Vec::new(),
             resolved: resolved.into(),
             path: path.to_owned(),
             model: Some(path.to_owned()),
@@ -218,7 +219,7 @@ fn refuse_network_tables(ctx: &Context, root: &Table) {
         let message = if super::keys::TABLES.iter().any(|table| table.name == name) {
             format!("`{name}` is fixed in a model file; build another with `tessera build --set`")
         } else {
-            unknown("table", name, TABLES.into_iter())
+            unknown("table", name, TABLES)
         };
         ctx.fault(name, node.place, message);
     }

@@ -318,7 +318,8 @@ pub(super) const PROJECTION: [Key; 19] = [
         "file",
         File,
         "`edges`: the synapses, one a row: source, target, weight (optional), delay in ms (optional); .npy with 2 to \
-         4 columns, or text with or without a header.",
+         4 columns, .npz with arrays of these names or a sparse matrix of SciPy (rows are sources), or text with or \
+         without a header.",
     ),
     key(
         "weight",

@@ -39,6 +39,7 @@ use crate::compute::Isa;
 use crate::engine::{Connectivity, SimOptions, Simulation};
 use crate::error::{Error, Fault, Result};
 use crate::model::{BrainModel, NetworkSpec};
+use crate::storage::NodeNames;
 use crate::storage::{Compression, MappedModel, ModelSettings};
 use reader::{Context, unknown};
 use std::path::{Path, PathBuf};
@@ -59,6 +60,8 @@ pub struct RunSpec {
     pub checkpoint: Option<CheckpointSpec>,
     /// For each population the ids that a table gave its neurons, if one did.
     pub ids: Vec<Option<Arc<[u64]>>>,
+    /// What neurons are called in SONATA result files, where not by population and number.
+    pub nodes: Vec<NodeNames>,
     /// The whole configuration with defaults filled in; it can be read again as a configuration.
     pub resolved: serde_json::Value,
     /// The file.
@@ -139,8 +142,8 @@ impl RunSpec {
             return check.spec.ok_or(Error::Invalid(check.faults));
         }
         let path = file.unwrap_or(Path::new("run.json"));
-        if let Some(named) = resolved.get(sonata::RESOLVED) {
-            let check = sonata::read_resolved(named, path);
+        if resolved.get(sonata::RESOLVED).is_some() {
+            let check = sonata::read_resolved(resolved, path);
             return check.spec.ok_or(Error::Invalid(check.faults));
         }
         let text = toml::to_string(&without_nulls(resolved)).map_err(|e| Error::format(path, e.to_string()))?;
@@ -312,7 +315,8 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
             }
             let path = path.to_owned();
             let resolved = resolved.into();
-            let spec = RunSpec { network, run, records, output, checkpoint, ids, resolved, path, model: None };
+            let nodes = Vec::new();
+            let spec = RunSpec { network, run, records, output, checkpoint, ids, nodes, resolved, path, model: None };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()

@@ -1,9 +1,9 @@
 //! [`Connectivity`]: all synapses of a network in the form in which a simulation streams over them.
 
+use super::options::SimOptions;
 use super::partition::{Partition, Slot};
 use super::pathways::{self, Built};
 use super::routing::Routing;
-use super::simulation::{SimOptions, StoredWeights};
 use crate::compute::Crew;
 use crate::compute::records::SourceRow;
 use crate::error::{Error, Result};
@@ -36,6 +36,19 @@ pub struct Connectivity {
 pub(super) fn damaged(origin: &Option<PathBuf>, where_: &str) -> Error {
     let message = format!("the synapses are damaged ({where_}); `tessera info --verify` shows where");
     Error::format(origin.as_deref().unwrap_or(Path::new("")), message)
+}
+
+/// How weights onto one receptor are stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredWeights {
+    /// Population.
+    pub population: String,
+    /// Receptor.
+    pub receptor: String,
+    /// Unit of the weights.
+    pub unit: String,
+    /// The grid.
+    pub grid: WeightGrid,
 }
 
 /// A synapse as it is stored.
@@ -145,13 +158,18 @@ impl Connectivity {
     /// If there is no such neuron, or `model` is not the model this was built for.
     pub fn synapses_of(&self, model: &BrainModel, neuron: u32, out: &mut Vec<Synapse>) -> Result<()> {
         self.for_each_record(neuron, &mut |at, record| {
-            let population = &model.populations()[at.population];
-            let unit = self.grids[at.population][at.receptor].map_or(1.0, |g| g.unit);
-            let magnitude = population.receptors()[at.receptor].polarity == Polarity::InhibitoryMagnitude;
-            let weight = f64::from(record.weight) * if magnitude { -unit } else { unit };
-            let target = population.first() + at.neuron;
+            let weight = f64::from(record.weight) * self.unit(model, at.population, at.receptor);
+            let target = model.populations()[at.population].first() + at.neuron;
             out.push(Synapse { target, receptor: at.receptor, weight, delay: self.delays[usize::from(record.class)] });
         })
+    }
+
+    /// What a stored weight of 1 means at a receptor: in its unit, and below zero where it keeps magnitudes of negative
+    /// weights.
+    pub(super) fn unit(&self, model: &BrainModel, population: usize, receptor: usize) -> f64 {
+        let unit = self.grids[population][receptor].map_or(1.0, |g| g.unit);
+        let polarity = model.populations()[population].receptors()[receptor].polarity;
+        if polarity == Polarity::InhibitoryMagnitude { -unit } else { unit }
     }
 
     /// Calls `visit` for every record of a source neuron.

@@ -79,15 +79,21 @@ impl Connectivity {
         })
     }
 
-    /// What each slot of a shard stands for: neuron of the whole network and receptor; `u32::MAX` for nothing.
-    pub(crate) fn slots(&self, shard: usize, first_neuron: impl Fn(usize) -> u32) -> (Vec<u32>, Vec<u8>) {
-        let slots = 0..self.partition.slots[shard] as u32;
+    /// What each slot of a shard stands for: neuron of the whole network (`u32::MAX` for none), receptor, and what a
+    /// stored weight of 1 means there.
+    pub(crate) fn slots(&self, model: &BrainModel, shard: usize) -> (Vec<u32>, Vec<u8>, Vec<f64>) {
+        let none = (u32::MAX, 0, 0.0);
+        let mut slots = (Vec::new(), Vec::new(), Vec::new());
+        for slot in 0..self.partition.slots[shard] as u32 {
+            let (neuron, receptor, unit) = self.partition.slot(shard, slot).map_or(none, |at| {
+                let population = &model.populations()[at.population];
+                (population.first() + at.neuron, at.receptor as u8, self.unit(model, at.population, at.receptor))
+            });
+            slots.0.push(neuron);
+            slots.1.push(receptor);
+            slots.2.push(unit);
+        }
         slots
-            .map(|slot| match self.partition.slot(shard, slot) {
-                Some(at) => (first_neuron(at.population) + at.neuron, at.receptor as u8),
-                None => (u32::MAX, 0),
-            })
-            .unzip()
     }
 
     /// Rows of a store as a file has them, one more than there are neurons: where the image of each source begins, and

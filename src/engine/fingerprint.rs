@@ -1,10 +1,10 @@
 //! A number that tells one network from another, whatever threads, shards and instruction set it was built for.
 
-use super::connectivity::Connectivity;
+use super::connectivity::{Connectivity, StoredWeights};
 use super::machine::Shards;
 use super::partition::Slot;
 use super::shard::Shard;
-use super::simulation::StoredWeights;
+
 use crate::compute::Crew;
 use crate::compute::simd::Real;
 use crate::model::{BrainModel, Selection, StimulusKind, StimulusSpec};

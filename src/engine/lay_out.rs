@@ -3,13 +3,13 @@
 use super::calendar::Calendar;
 use super::connectivity::Connectivity;
 use super::machine::{Machine, Shards};
+use super::options::{Precision, SimOptions};
 use super::partition::Part;
 use super::recorder::{Layout, StateRecording};
 use super::routing::Routing;
 use super::shard::{
     MAX_RECEPTORS, MAX_VARIABLES, PHASES, Pathway, Probe, ReceptorInput, RowKind, Scratch, Shard, Slice,
 };
-use super::simulation::{Precision, SimOptions};
 use super::stimulus::{Route, Stimulus};
 use crate::compute::simd::Real;
 use crate::compute::{Crew, HugeVec, Isa, Rows};

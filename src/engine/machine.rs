@@ -162,10 +162,10 @@ impl<T: Real> Machine for Shards<T> {
             for shard in self.lock(worker).iter_mut() {
                 collected.spikes.append(&mut shard.log);
                 collected.samples.push(std::mem::take(&mut shard.samples));
-                if let Some(fault) = shard.fault {
-                    if collected.fault.as_ref().is_none_or(|known| fault.key() < known.key()) {
-                        collected.fault = Some(fault);
-                    }
+                if let Some(fault) = shard.fault
+                    && collected.fault.as_ref().is_none_or(|known| fault.key() < known.key())
+                {
+                    collected.fault = Some(fault);
                 }
             }
         }

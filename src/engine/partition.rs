@@ -21,10 +21,10 @@ pub struct Partition {
     /// For each population and block of 32 neurons, the shard and the slot of the block's first neuron in the first
     /// receptor.
     pub blocks: Vec<Vec<BlockPlace>>,
-    /// Receptors of each population.
-    pub(super) receptors: Vec<usize>,
-    /// For each shard, its parts by first slot: (first slot, population, index into the population's parts).
-    order: Vec<Vec<(usize, usize, usize)>>,
+    /// Neurons of each population.
+    sizes: Vec<u32>,
+    /// For each shard and 32 slots what the first of them stands for: a receptor of consecutive neurons.
+    slots_of: Vec<Vec<Slot>>,
 }
 
 /// Consecutive neurons of one population in one shard.
@@ -96,7 +96,7 @@ impl Partition {
     /// `None` if they do not hold every neuron once, in order, in whole blocks.
     pub fn of_cuts(populations: &[(u32, usize)], shards: usize, cuts: &[Vec<(usize, u32, u32)>]) -> Option<Self> {
         let mut slots = vec![0usize; shards];
-        let mut order = vec![Vec::new(); shards];
+        let mut slots_of = vec![Vec::new(); shards];
         let mut parts = Vec::with_capacity(populations.len());
         let mut places = Vec::with_capacity(populations.len());
         for (population, (size, receptors)) in populations.iter().enumerate() {
@@ -108,8 +108,9 @@ impl Partition {
                 next = first.checked_add(len).filter(|end| whole && shard < shards && end <= size)?;
                 let slots = &mut slots[shard];
                 let part = Part { shard, first, len, slot: *slots };
-                if *receptors > 0 {
-                    order[shard].push((*slots, population, of_population.len()));
+                for receptor in 0..*receptors {
+                    let blocks = (first..first + len).step_by(BLOCK as usize);
+                    slots_of[shard].extend(blocks.map(|neuron| Slot { population, neuron, receptor }));
                 }
                 *slots += part.padded() * receptors;
                 u32::try_from(*slots).ok()?;
@@ -126,19 +127,15 @@ impl Partition {
             parts.push(of_population);
             places.push(of_blocks);
         }
-        let receptors = populations.iter().map(|(_, receptors)| *receptors).collect();
-        Some(Self { shards, parts, slots, blocks: places, receptors, order })
+        let sizes = populations.iter().map(|(size, _)| *size).collect();
+        Some(Self { shards, parts, slots, blocks: places, sizes, slots_of })
     }
 
     /// What a slot of a shard stands for; `None` if it stands for nothing, as those of padding do.
     pub fn slot(&self, shard: usize, slot: u32) -> Option<Slot> {
-        let order = &self.order[shard];
-        let k = order.partition_point(|(first, ..)| *first <= slot as usize).checked_sub(1)?;
-        let (first, population, part) = order[k];
-        let part = &self.parts[population][part];
-        let (receptor, neuron) = ((slot as usize - first) / part.padded(), (slot as usize - first) % part.padded());
-        let inside = receptor < self.receptors[population] && neuron < part.len as usize;
-        inside.then(|| Slot { population, neuron: part.first + neuron as u32, receptor })
+        let first = self.slots_of[shard].get((slot / BLOCK) as usize)?;
+        let neuron = first.neuron + slot % BLOCK;
+        (neuron < self.sizes[first.population]).then_some(Slot { neuron, ..*first })
     }
 
     /// Whether a shard has more slots than 16 bits can number.

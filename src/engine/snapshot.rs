@@ -3,8 +3,9 @@
 use super::connectivity::damaged;
 use super::digest::{Digest, DigestState};
 use super::fingerprint::fingerprint;
+use super::options::Precision;
 use super::recorder::Spike;
-use super::simulation::{Precision, Simulation};
+use super::simulation::Simulation;
 use crate::error::{Error, Result};
 use crate::model::StimulusKind;
 use std::collections::BTreeMap;
@@ -135,9 +136,12 @@ impl StateColumn {
     }
 }
 
+/// Above any count of a snapshot.
+const MOST: u64 = 1 << 60;
+
 impl Simulation {
     /// A number that two networks share only if they are the same: populations and their parameters, every synapse,
-    /// weight grids, stimuli. Computed when it is first asked for, in about a nanosecond a synapse and core.
+    /// weight grids, stimuli. Computed when it is first asked for, in about two nanoseconds of a core for each synapse.
     ///
     /// What a neuron model keeps besides its parameters is taken from its `Debug` text.
     ///
@@ -296,9 +300,14 @@ impl Simulation {
                 let (stimulus, population, size) = self.process(origin);
                 (&state.stimulus, &state.population, state.state.len()) == (&stimulus, &population, size)
             });
+        // Counts go on from here; none comes near the bound in a lifetime.
+        let counters = &snapshot.counters;
+        let spikes = counters.population_spikes.iter().fold(0u64, |sum, n| sum.saturating_add(*n));
+        let counts = [snapshot.step, spikes, counters.synaptic_events, counters.row_overflows];
+        let bounded = counts.iter().all(|n| *n < MOST);
         let known = |spike: &Spike| spike.neuron < self.layout.neurons() && spike.step < snapshot.step;
         let spikes = [&snapshot.in_flight, &snapshot.digest.open];
-        if populations && processes && spikes.iter().all(|list| list.iter().all(known)) {
+        if populations && processes && bounded && spikes.iter().all(|list| list.iter().all(known)) {
             Ok(())
         } else {
             refuse("the checkpoint does not fit the network it says it is of".to_owned())

@@ -1,7 +1,8 @@
 //! Lists of synapses by other tools.
 
+use super::npz::Npz;
 use super::records::{Header, Records};
-use super::{Faults, npy, parse_index, parse_number};
+use super::{Faults, npy, npz, parse_index, parse_number};
 use crate::error::{Error, Result, did_you_mean};
 use std::path::Path;
 
@@ -32,6 +33,8 @@ const COLUMNS: [&[&str]; 4] = [
 ///
 /// - `.npy`: an array of shape N x 2, 3 or 4 (source, target, weight, delay) of integers or floating-point numbers, or
 ///   a structured one with fields of these names.
+/// - `.npz`: one-dimensional arrays of those names, or a sparse matrix of SciPy (`scipy.sparse.save_npz` of a CSR, CSC or
+///   COO matrix): row `i` and column `j` are a synapse from `i` to `j` with the element as its weight.
 /// - anything else: values between commas, semicolons, or spaces and tabs. A header line, which is one if it does not
 ///   begin with a number, names the columns `source` (or `pre`, `from`, `source_id`), `target` (or `post`, `to`,
 ///   `target_id`), and perhaps `weight` (or `syn_weight`) and `delay`, in any order. Other columns are passed over,
@@ -45,7 +48,13 @@ const COLUMNS: [&[&str]; 4] = [
 /// The file cannot be read, columns are missing, or lines are not what they should be: all are named, up to 20.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<RawEdge>> {
     let path = path.as_ref();
-    if npy::is_named(path) { read_npy(path) } else { read_text(path) }
+    if npy::is_named(path) {
+        read_npy(path)
+    } else if npz::is_named(path) {
+        read_npz(path)
+    } else {
+        read_text(path)
+    }
 }
 
 /// Where each of [`COLUMNS`] stands.
@@ -168,6 +177,100 @@ fn read_npy(path: &Path) -> Result<Vec<RawEdge>> {
     Ok(edges)
 }
 
+fn read_npz(path: &Path) -> Result<Vec<RawEdge>> {
+    let mut file = Npz::open(path)?;
+    let names = file.names();
+    let has = |name: &str| names.iter().any(|n| n == name);
+    if has("data") && (has("indptr") || has("row")) {
+        return read_sparse(path, &mut file, has("indptr"));
+    }
+    let places = named(path, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let mut columns = [None, None, None, None];
+    for (column, place) in columns.iter_mut().zip(places) {
+        if let Some(place) = place {
+            *column = Some(vector(path, &mut file, &names[place])?);
+        }
+    }
+    edges(path, "row", columns.each_ref().map(Option::as_ref))
+}
+
+/// An array with one axis of plain numbers.
+fn vector(path: &Path, file: &mut Npz<'_>, name: &str) -> Result<npy::Array> {
+    let array = file.array(name)?;
+    if array.shape().len() != 1 || !array.fields().is_empty() {
+        let message =
+            format!("array `{name}`: its shape is {:?}; one axis of plain numbers is expected", array.shape());
+        return Err(Error::format(path, message));
+    }
+    Ok(array)
+}
+
+/// Synapses from columns of equal length: source, target, weight, delay. `what` a message calls one of them.
+fn edges(path: &Path, what: &str, columns: [Option<&npy::Array>; 4]) -> Result<Vec<RawEdge>> {
+    let count = columns[0].map_or(0, npy::Array::len);
+    for (column, own) in columns.iter().zip(COLUMNS) {
+        if let Some(column) = column.filter(|c| c.len() != count) {
+            let message = format!("there are {count} of `{}` and {} of `{}`", COLUMNS[0][0], column.len(), own[0]);
+            return Err(Error::format(path, message));
+        }
+    }
+    let wrong = |index: usize, column: usize, found: npy::Number, expected: &str| {
+        let name = COLUMNS[column][0];
+        Error::format(path, format!("{what} {}: the {name} is {found}; {expected} is expected", index + 1))
+    };
+    let mut edges = Vec::with_capacity(count);
+    for index in 0..count {
+        let neuron = |column: usize| {
+            let found = columns[column].map_or(npy::Number::Unsigned(0), |c| c.number(index, 0));
+            found.to_index().ok_or_else(|| wrong(index, column, found, "a whole number from 0 on"))
+        };
+        let property = |column: usize| match columns[column].map(|c| c.number(index, 0)) {
+            Some(found) if !found.to_f64().is_finite() => Err(wrong(index, column, found, "a finite number")),
+            found => Ok(found.map(npy::Number::to_f64)),
+        };
+        let (source, target) = (neuron(0)?, neuron(1)?);
+        edges.push(RawEdge { source, target, weight: property(2)?, delay: property(3)?, line: index + 1 });
+    }
+    Ok(edges)
+}
+
+/// A sparse matrix as SciPy keeps it: compressed rows or columns, or coordinates.
+fn read_sparse(path: &Path, file: &mut Npz<'_>, compressed: bool) -> Result<Vec<RawEdge>> {
+    let data = vector(path, file, "data")?;
+    if !compressed {
+        let (row, column) = (vector(path, file, "row")?, vector(path, file, "col")?);
+        return edges(path, "element", [Some(&row), Some(&column), Some(&data), None]);
+    }
+    let (indices, starts) = (vector(path, file, "indices")?, vector(path, file, "indptr")?);
+    let by_rows = match file.text("format")?.as_str() {
+        "csr" => true,
+        "csc" => false,
+        other => {
+            let message = format!("it is a sparse matrix of the format `{other}`; csr, csc and coo are read");
+            return Err(Error::format(path, message));
+        }
+    };
+    let lines = starts.len().saturating_sub(1);
+    let of_line = edges(path, "element", [Some(&indices), Some(&indices), Some(&data), None])?;
+    let mut found = Vec::with_capacity(of_line.len());
+    for line in 0..lines {
+        let bound = |k: usize| starts.number(k, 0).to_index().map(|at| at as usize);
+        let elements = match (bound(line), bound(line + 1)) {
+            (Some(from), Some(to)) if from <= to => of_line.get(from..to),
+            _ => None,
+        };
+        let Some(elements) = elements else {
+            return Err(Error::format(path, format!("`indptr` at {line} does not fit {} elements", of_line.len())));
+        };
+        for element in elements {
+            let line = line as u64;
+            let (source, target) = if by_rows { (line, element.target) } else { (element.target, line) };
+            found.push(RawEdge { source, target, ..*element });
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +331,86 @@ mod tests {
         }
         let many = text("e.txt", &format!("1 2\n{}", "x y\n".repeat(100))).unwrap_err().to_string();
         assert!(many.ends_with("and 180 more faults of this kind"), "{many}");
+    }
+
+    /// A ZIP archive without compression, as `numpy.savez` makes it.
+    fn npz(folder: &tempfile::TempDir, arrays: &[(&str, Vec<u8>)]) -> std::path::PathBuf {
+        use std::io::Write;
+        let path = folder.path().join("e.npz");
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+        for (name, bytes) in arrays {
+            let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+            zip.start_file(format!("{name}.npy"), options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        path
+    }
+
+    fn array<T>(folder: &tempfile::TempDir, values: &[T]) -> Vec<u8>
+    where
+        T: npyz::Serialize + npyz::AutoSerialize + Copy,
+    {
+        let path = folder.path().join("a.npy");
+        npy::write(&path, &[values.len()], values).unwrap();
+        std::fs::read(path).unwrap()
+    }
+
+    fn text_array(text: &str) -> Vec<u8> {
+        let header = format!("{{'descr': '|S3', 'fortran_order': False, 'shape': (), }}{}\n", " ".repeat(12));
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        [b"\x93NUMPY\x01\x00".as_slice(), &length, header.as_bytes(), text.as_bytes()].concat()
+    }
+
+    #[test]
+    fn archives_of_arrays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pre, post) = (array(&folder, &[1u32, 2]), array(&folder, &[7i64, 8]));
+        let delay = array(&folder, &[1.5, 2.0]);
+        let path = npz(&folder, &[("post", post.clone()), ("delay", delay.clone()), ("pre", pre.clone())]);
+        assert_eq!(read(&path).unwrap(), [raw(1, 7, None, Some(1.5), 1), raw(2, 8, None, Some(2.0), 2)]);
+        let path = npz(&folder, &[("post", post), ("pre", array(&folder, &[1u32]))]);
+        assert!(read(&path).unwrap_err().to_string().contains("there are 1 of `source` and 2 of `target`"));
+        let path = npz(&folder, &[("pre", pre.clone()), ("pots", pre)]);
+        assert!(read(&path).unwrap_err().to_string().contains("did you mean `post`"));
+        std::fs::write(&path, b"PK nothing").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("it is not an NPZ file"));
+    }
+
+    #[test]
+    fn sparse_matrices_of_scipy() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |format: &str, starts: &[i32]| {
+            let parts = [
+                ("indices", array(&folder, &[1i32, 2, 0])),
+                ("indptr", array(&folder, starts)),
+                ("format", text_array(format)),
+                ("shape", array(&folder, &[3i64, 3])),
+                ("data", array(&folder, &[0.5, -1.0, 2.0])),
+            ];
+            read(npz(&folder, &parts))
+        };
+        let rows = [(0, 1, 0.5), (0, 2, -1.0), (2, 0, 2.0)];
+        let expected = |transposed: bool| -> Vec<RawEdge> {
+            let edge = |(k, (i, j, w)): (usize, &(u64, u64, f64))| {
+                let (source, target) = if transposed { (*j, *i) } else { (*i, *j) };
+                raw(source, target, Some(*w), None, k + 1)
+            };
+            rows.iter().enumerate().map(edge).collect()
+        };
+        assert_eq!(of("csr", &[0, 2, 2, 3]).unwrap(), expected(false));
+        assert_eq!(of("csc", &[0, 2, 2, 3]).unwrap(), expected(true));
+        assert!(of("bsr", &[0, 2, 2, 3]).unwrap_err().to_string().contains("csr, csc and coo are read"));
+        assert!(of("csr", &[0, 2, 1, 3]).unwrap_err().to_string().contains("`indptr` at 1"));
+        assert!(of("csr", &[0, 2, 2, 9]).unwrap_err().to_string().contains("`indptr` at 2"));
+        let parts = [
+            ("row", array(&folder, &[4i32])),
+            ("col", array(&folder, &[5i32])),
+            ("format", text_array("coo")),
+            ("shape", array(&folder, &[9i64, 9])),
+            ("data", array(&folder, &[3.0f32])),
+        ];
+        assert_eq!(read(npz(&folder, &parts)).unwrap(), [raw(4, 5, Some(3.0), None, 1)]);
     }
 
     #[test]

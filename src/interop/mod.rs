@@ -2,6 +2,7 @@
 
 pub mod edge_list;
 pub mod npy;
+pub mod npz;
 pub mod position_list;
 mod records;
 pub mod sonata;

@@ -4,7 +4,7 @@ use crate::claims::check_npy_header;
 use crate::error::{Error, Result};
 use npyz::{DType, Endianness, NpyFile, Order, TypeChar, TypeStr, WriterBuilder};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 /// An array of real numbers or truth values, or of records of them, of any shape.
@@ -156,13 +156,18 @@ impl Array {
 /// numbers, Python objects, half precision).
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    let io = |e| Error::io(path, "read", e);
-    let mut reader = BufReader::with_capacity(256 * 1024, File::open(path).map_err(io)?);
-    let checked = check_npy_header(&mut reader).map_err(io)?;
+    let file = File::open(path).map_err(|e| Error::io(path, "read", e))?;
+    parse(path, "", BufReader::with_capacity(256 * 1024, file))
+}
+
+/// Reads an array of a file; `at` says where in the file it stands, for messages. The buffer of `content` holds a whole
+/// header (128 KiB).
+pub(super) fn parse(path: &Path, at: &str, mut content: impl BufRead) -> Result<Array> {
+    let wrong = |message: String| Error::format(path, format!("{at}{message}"));
+    let checked = check_npy_header(&mut content).map_err(|e| Error::io(path, "read", e))?;
     let file = checked
-        .and_then(|()| NpyFile::new(reader).map_err(|e| e.to_string()))
-        .map_err(|e| Error::format(path, format!("it is not an NPY file: {e}")))?;
-    let wrong = |message: String| Error::format(path, message);
+        .and_then(|()| NpyFile::new(content).map_err(|e| e.to_string()))
+        .map_err(|e| wrong(format!("it is not an NPY file: {e}")))?;
     let (dtype, order) = (file.dtype(), file.order());
     let fields = fields_of(&dtype).ok_or_else(|| {
         wrong(format!("it holds {}; real numbers of 1 to 8 bytes are expected, float64 for example", dtype.descr()))
@@ -177,7 +182,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
         return Err(wrong(format!("its shape is {:?}, which no memory can hold", file.shape())));
     };
     let mut bytes = Vec::new();
-    file.into_inner().read_to_end(&mut bytes).map_err(io)?;
+    file.into_inner().read_to_end(&mut bytes).map_err(|e| Error::io(path, "read", e))?;
     if bytes.len() < expected {
         return Err(wrong(format!("it has {} bytes of numbers; its shape {shape:?} takes {expected}", bytes.len())));
     }

@@ -41,8 +41,9 @@ impl OutputDir {
             return Err(Error::WouldOverwrite { path, found: found.clone() });
         }
         remove_leftovers(&path)?;
-        // The record goes last: it lists the others, should the removal be interrupted and done again.
-        earlier.sort_by_key(|name| name == run_record::FILE);
+        // The record goes last: it lists the others, should the removal be interrupted and done again. Checkpoints, which
+        // are of no use without the others, go first.
+        earlier.sort_by_key(|name| (name == run_record::FILE, !name.starts_with(CHECKPOINTS)));
         for name in earlier {
             let file = path.join(name);
             std::fs::remove_file(&file).map_err(|e| Error::io(&file, "remove", e))?;

@@ -36,19 +36,30 @@ pub(super) fn from_json<T: DeserializeOwned>(recorder: &str, path: &Path, place:
 
 /// Refuses a checkpoint of other populations than those the run records, or in another order.
 pub(super) fn check_populations<S: AsRef<str>>(path: &Path, chosen: &Chosen, then: &[S]) -> Result<()> {
-    let now = || chosen.slots().iter().map(|s| s.name.as_str());
-    if then.iter().map(AsRef::as_ref).eq(now()) {
+    let now: Vec<&str> = chosen.slots().iter().map(|s| s.name.as_str()).collect();
+    check_names(path, &now, then)
+}
+
+/// Refuses a checkpoint of other names than those the run records, or in another order.
+fn check_names<S: AsRef<str>>(path: &Path, now: &[&str], then: &[S]) -> Result<()> {
+    if then.iter().map(AsRef::as_ref).eq(now.iter().copied()) {
         return Ok(());
     }
     let then = then.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
-    let now = now().collect::<Vec<_>>().join(", ");
+    let now = now.join(", ");
     Err(Error::format(path, format!("it has the populations {then} by the checkpoint; the run records {now}")))
 }
 
 /// Numbers of the kept populations, if the checkpoint has them for the same populations in the same order.
 pub(super) fn of_populations(path: &Path, chosen: &Chosen, numbers: &Named<u64>) -> Result<Vec<u64>> {
+    let now: Vec<&str> = chosen.slots().iter().map(|s| s.name.as_str()).collect();
+    of_names(path, &now, numbers)
+}
+
+/// Numbers of these names, if the checkpoint has them for the same names in the same order.
+pub(super) fn of_names(path: &Path, now: &[&str], numbers: &Named<u64>) -> Result<Vec<u64>> {
     let (names, numbers): (Vec<&str>, Vec<u64>) = numbers.0.iter().map(|(name, n)| (name.as_str(), *n)).unzip();
-    check_populations(path, chosen, &names)?;
+    check_names(path, now, &names)?;
     Ok(numbers)
 }
 

@@ -3,6 +3,8 @@
 use super::{CheckpointCost, Machine, Named, OutputDir};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the file.
@@ -12,6 +14,8 @@ pub(super) const FILE: &str = "run.json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
+    /// It is under way, or was killed; files that the record lists may not be there yet.
+    Running,
     /// It reached its end.
     Complete,
     /// It was stopped from outside; what it recorded until then is there.
@@ -123,6 +127,26 @@ impl RunRecord {
         let mut text = serde_json::to_vec_pretty(self).map_err(|e| Error::format(&path, e.to_string()))?;
         text.push(b'\n');
         folder.write_atomic(FILE, &text)
+    }
+
+    /// Notes in the record of a run under way that it failed, in the room that record has: for disks on which another
+    /// finds none.
+    ///
+    /// # Errors
+    /// There is no such record, or no room in it.
+    pub fn note_failure(folder: &OutputDir, error: &Error) -> Result<()> {
+        let path = folder.path(FILE);
+        let io = |e| Error::io(&path, "write", e);
+        let mut record = Self::read(&path)?;
+        (record.status, record.error) = (RunStatus::Failed, Some(error.to_string()));
+        // Without indentation it is shorter than it was, by more than the error is long.
+        let text = serde_json::to_vec(&record).map_err(|e| Error::format(&path, e.to_string()))?;
+        let mut file = OpenOptions::new().write(true).open(&path).map_err(io)?;
+        if text.len() as u64 > file.metadata().map_err(io)?.len() {
+            return Err(io(std::io::ErrorKind::StorageFull.into()));
+        }
+        let written = file.write_all(&text).and_then(|()| file.set_len(text.len() as u64));
+        written.and_then(|()| file.sync_all()).map_err(io)
     }
 
     /// Reads the `run.json` of a folder, or the file itself.

@@ -3,12 +3,14 @@
 use super::Named;
 use super::cadence::{BATCH, Cadence, INTERVAL};
 use super::hdf5_stream::refuse_existing;
+use super::node_names::{Naming, NodeNames};
 use super::place;
 use super::population_filter::Chosen;
 use super::sonata_file::{Population, SonataFile};
 use crate::engine::{Layout, Recorder, Spike};
 use crate::error::Result;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const NAME: &str = "SonataSpikes";
@@ -25,6 +27,7 @@ pub struct SonataSpikes {
     populations: Option<Vec<String>>,
     batch: usize,
     interval: Duration,
+    names: Naming,
     open: Option<Open>,
 }
 
@@ -32,6 +35,7 @@ struct Open {
     file: SonataFile,
     dt: f64,
     chosen: Chosen,
+    groups: Groups,
     cadence: Cadence,
 }
 
@@ -49,7 +53,21 @@ impl SonataSpikes {
     /// A recorder that goes on in the file of an earlier run of the same network ([`Recorder::resume`]). Nothing is
     /// changed before the run goes on; then the file is replaced by one that ends where the checkpoint was.
     pub fn resuming(path: impl AsRef<Path>, populations: Option<Vec<String>>) -> Self {
-        Self { path: path.as_ref().to_owned(), populations, batch: BATCH, interval: INTERVAL, open: None }
+        Self {
+            path: path.as_ref().to_owned(),
+            populations,
+            batch: BATCH,
+            interval: INTERVAL,
+            names: Naming::default(),
+            open: None,
+        }
+    }
+
+    /// Gives neurons the names they have in SONATA files; populations that are not named keep their own.
+    #[must_use]
+    pub fn with_nodes(mut self, names: &[NodeNames]) -> Self {
+        self.names = Naming::new(names);
+        self
     }
 
     /// Puts spikes on disk whenever `batch` of them wait or the oldest has waited for `interval`.
@@ -74,9 +92,9 @@ impl SonataSpikes {
         Ok(chosen)
     }
 
-    fn record_into(&mut self, file: SonataFile, dt: f64, chosen: Chosen) {
+    fn record_into(&mut self, file: SonataFile, dt: f64, chosen: Chosen, groups: Groups) {
         let cadence = Cadence::new(self.batch, self.interval);
-        self.open = Some(Open { file, dt, chosen, cadence });
+        self.open = Some(Open { file, dt, chosen, groups, cadence });
     }
 }
 
@@ -89,15 +107,53 @@ impl Open {
     }
 }
 
-fn populations(chosen: &Chosen) -> Vec<Population<'_>> {
-    chosen.slots().iter().map(|s| (s.name.as_str(), s.size)).collect()
+/// The populations of the file, and which of them has the spikes of each kept population of the network.
+struct Groups {
+    /// Name, and one more than the largest id.
+    groups: Vec<(String, u32)>,
+    /// For each slot its group, and the ids of its neurons if they are not 0, 1, 2, ...
+    of_slots: Vec<(usize, Option<Arc<[u32]>>)>,
+}
+
+impl Groups {
+    fn new(chosen: &Chosen, names: &Naming) -> Self {
+        let mut groups: Vec<(String, u32)> = Vec::new();
+        let mut of_slots = Vec::new();
+        for slot in chosen.slots() {
+            let name = names.group(&slot.name);
+            let ids = names.ids(&slot.name, slot.size);
+            let end = ids.as_ref().map_or(slot.size, |ids| ids.iter().max().map_or(0, |id| id.saturating_add(1)));
+            let group = groups.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                groups.push((name.to_owned(), 0));
+                groups.len() - 1
+            });
+            groups[group].1 = groups[group].1.max(end);
+            of_slots.push((group, ids));
+        }
+        Self { groups, of_slots }
+    }
+
+    fn populations(&self) -> Vec<Population<'_>> {
+        self.groups.iter().map(|(name, size)| (name.as_str(), *size)).collect()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.groups.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Group and id of a neuron of a slot.
+    fn locate(&self, slot: usize, neuron: u32) -> (usize, u32) {
+        let (group, ids) = &self.of_slots[slot];
+        (*group, ids.as_ref().map_or(neuron, |ids| ids[neuron as usize]))
+    }
 }
 
 impl Recorder for SonataSpikes {
     fn start(&mut self, layout: &Layout) -> Result<()> {
         let chosen = self.chosen(layout)?;
-        let file = SonataFile::create(&self.path, &populations(&chosen))?;
-        self.record_into(file, layout.dt, chosen);
+        let groups = Groups::new(&chosen, &self.names);
+        let file = SonataFile::create(&self.path, &groups.populations())?;
+        self.record_into(file, layout.dt, chosen, groups);
         Ok(())
     }
 
@@ -107,7 +163,8 @@ impl Recorder for SonataSpikes {
         for &spike in spikes {
             let Some((slot, id)) = open.chosen.locate(spike) else { continue };
             // The same product as `Layout::time_of`, so that times compare equal with those kept in memory.
-            open.file.push(slot, (spike.step + 1) as f64 * open.dt, id)?;
+            let (group, id) = open.groups.locate(slot, id);
+            open.file.push(group, (spike.step + 1) as f64 * open.dt, id)?;
             open.cadence.add(1);
             if open.cadence.full() {
                 open.flush()?;
@@ -119,15 +176,16 @@ impl Recorder for SonataSpikes {
     fn checkpoint(&mut self) -> Result<serde_json::Value> {
         let Some(open) = &mut self.open else { return Ok(serde_json::Value::Null) };
         open.flush()?;
-        let rows = open.chosen.slots().iter().enumerate().map(|(i, s)| (s.name.as_str(), open.file.rows(i)));
+        let rows = open.groups.names().into_iter().enumerate().map(|(i, name)| (name, open.file.rows(i)));
         place::to_json(NAME, rows.collect::<Named<u64>>())
     }
 
     fn resume(&mut self, layout: &Layout, place: &serde_json::Value) -> Result<()> {
         let chosen = self.chosen(layout)?;
-        let rows = place::of_populations(&self.path, &chosen, &place::from_json(NAME, &self.path, place)?)?;
-        let file = SonataFile::go_on_from(&self.path, &populations(&chosen), &rows)?;
-        self.record_into(file, layout.dt, chosen);
+        let groups = Groups::new(&chosen, &self.names);
+        let rows = place::of_names(&self.path, &groups.names(), &place::from_json(NAME, &self.path, place)?)?;
+        let file = SonataFile::go_on_from(&self.path, &groups.populations(), &rows)?;
+        self.record_into(file, layout.dt, chosen, groups);
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 
 use super::cadence::{Cadence, INTERVAL};
 use super::hdf5_stream::{Fixed, Growing, Stream, hdf5_error};
+use super::node_names::{Naming, NodeNames};
 use super::place;
 use super::read_spikes::{open_dataset, open_hdf5};
-use crate::engine::{Layout, Recorder, StateRecording, StateSample};
+use crate::engine::{Layout, PopulationLayout, Recorder, StateRecording, StateSample};
 use crate::error::{Error, Result};
 use crate::model::Selection;
 use rust_hdf5::H5Dataset;
@@ -29,6 +30,7 @@ pub struct StateReport {
     folder: PathBuf,
     batch: usize,
     interval: Duration,
+    names: Naming,
     open: Option<Open>,
 }
 
@@ -79,7 +81,20 @@ impl StateReport {
     /// A recorder that goes on in the files of an earlier run of the same network ([`Recorder::resume`]). Nothing is
     /// changed before the run goes on; then each file is replaced by one that ends where the checkpoint was.
     pub fn resuming(folder: impl AsRef<Path>) -> Self {
-        Self { folder: folder.as_ref().to_owned(), batch: BATCH, interval: INTERVAL, open: None }
+        Self {
+            folder: folder.as_ref().to_owned(),
+            batch: BATCH,
+            interval: INTERVAL,
+            names: Naming::default(),
+            open: None,
+        }
+    }
+
+    /// Gives neurons the names they have in SONATA files; populations that are not named keep their own.
+    #[must_use]
+    pub fn with_nodes(mut self, names: &[NodeNames]) -> Self {
+        self.names = Naming::new(names);
+        self
     }
 
     /// Puts samples on disk whenever `batch` values wait or the oldest has waited for `interval`.
@@ -138,10 +153,16 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The subjects of a recording, one for each variable.
-    fn all(folder: &Path, layout: &'a Layout, recording: &'a StateRecording, nodes: &'a [u64]) -> Vec<Self> {
+    fn all(
+        folder: &Path,
+        layout: &'a Layout,
+        recording: &'a StateRecording,
+        population: &'a str,
+        nodes: &'a [u64],
+    ) -> Vec<Self> {
         let of = |(i, variable): (usize, &'a String)| Subject {
             path: folder.join(StateReport::file_name(&recording.name, variable)),
-            population: &layout.populations[recording.population].name,
+            population,
             variable,
             unit: recording.units.get(i).map_or("", String::as_str),
             nodes,
@@ -306,8 +327,13 @@ impl StateReport {
         check(&layout.states, layout)?;
         let mut recordings = Vec::with_capacity(layout.states.len());
         for (i, state) in layout.states.iter().enumerate() {
-            let nodes = neurons_of(state, layout);
-            let subjects = Subject::all(&self.folder, layout, state, &nodes);
+            let PopulationLayout { name: population, size, .. } = &layout.populations[state.population];
+            let mut nodes = neurons_of(state, layout);
+            if let Some(ids) = self.names.ids(population, *size) {
+                nodes.iter_mut().for_each(|node| *node = u64::from(ids[*node as usize]));
+            }
+            let group = self.names.group(population);
+            let subjects = Subject::all(&self.folder, layout, state, group, &nodes);
             let reports: Result<Vec<OneReport>> = subjects.iter().map(|subject| report(i, subject)).collect();
             let (name, every, neurons) = (state.name.clone(), state.every, nodes.len());
             let variables = state.variables.clone();

@@ -161,7 +161,11 @@ fn mixed_nodes(folder: &Path) {
         "node_type_id model_type model_template dynamics_params pop_name\n\
          1 point_neuron nest:iaf_psc_exp exp.json \"a b\"\n2 point_process nest:iaf_cond_exp NULL c\n",
     );
-    write(folder, "models/exp.json", r#"{"C_m": 200, "V_m": -60.0, "t_ref": 1, "tau_minus": 20.0, "delta": 0.0}"#);
+    write(
+        folder,
+        "models/exp.json",
+        r#"{"C_m": 200, "V_m": -60.0, "t_ref": 1, "I_e": 500.0, "tau_minus": 20.0, "delta": 0.0}"#,
+    );
     let file = H5File::create(folder.join("ext_nodes.h5")).unwrap();
     let ext = file.create_group("nodes").unwrap().create_group("ext").unwrap();
     put(&ext, "node_type_id", &[-1_i64, -1, -1]);

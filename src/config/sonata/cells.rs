@@ -6,6 +6,7 @@ use crate::error::did_you_mean;
 use crate::interop::sonata::{Attribute, Findings, Item, NodePopulation};
 use crate::model::{Distribution, Placement, PopulationId, PopulationSpec};
 use crate::neuron::{self, NeuronModel, SpikeTrain};
+use crate::storage::NodeNames;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -159,12 +160,8 @@ pub(super) fn build(ctx: &mut Building<'_>, components: &Components) {
             let identity = nodes.iter().enumerate().all(|(i, node)| population.ids()[*node as usize] == i as u64);
             let ids: Option<Arc<[u64]>> =
                 (!identity).then(|| nodes.iter().map(|node| population.ids()[*node as usize]).collect());
-            if ids.is_some() {
-                let message = format!(
-                    "the node ids of `{name}` are not 0 to {}; results number its nodes from 0 on, in order of their ids",
-                    nodes.len().saturating_sub(1)
-                );
-                ctx.findings.warn(population.file(), &format!("/{}/node_id", population.place()), message);
+            if !(whole && identity) {
+                name_nodes(ctx, population, &nodes, &name);
             }
             if ctx.network.populations.iter().any(|known| known.name == name) {
                 let message = format!("there is more than one population `{name}`");
@@ -178,6 +175,20 @@ pub(super) fn build(ctx: &mut Building<'_>, components: &Components) {
         }
         ctx.places.push(Places { mixed, first });
     }
+}
+
+/// Notes what the nodes of a part are called in result files: as they were in the files they are of.
+fn name_nodes(ctx: &mut Building<'_>, population: &NodePopulation, nodes: &[u32], name: &str) {
+    let ids: Option<Arc<[u32]>> =
+        nodes.iter().map(|node| u32::try_from(population.ids()[*node as usize]).ok()).collect();
+    let Some(ids) = ids else {
+        let message = format!(
+            "`{name}` has node ids of 2^32 and above; results number its nodes from 0 on, in order of their ids"
+        );
+        ctx.findings.warn(population.file(), &format!("/{}/node_id", population.place()), message);
+        return;
+    };
+    ctx.names.push(NodeNames { population: name.to_owned(), group: population.name().to_owned(), ids });
 }
 
 /// A population that sends nothing.

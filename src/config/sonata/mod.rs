@@ -3,6 +3,7 @@
 //! Units are those of NEST's models: ms, mV, pA, pF, nS. `docs/sonata.md` lists what is read.
 
 mod cells;
+mod checkpoint;
 mod inputs;
 mod nest_time;
 mod records;
@@ -14,6 +15,7 @@ use super::{Check, Estimate, RunSpec};
 use crate::error::{Error, Fault};
 use crate::interop::sonata::{Config, Findings, NodePopulation, NodeSets, read_edges, read_nodes};
 use crate::model::{BrainModel, NetworkSpec};
+use crate::storage::NodeNames;
 use cells::{Components, Part, Places};
 use inputs::Surplus;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ struct Building<'a> {
     findings: Findings,
     network: NetworkSpec,
     ids: Vec<Option<Arc<[u64]>>>,
+    names: Vec<NodeNames>,
     parts: Vec<Part>,
     /// For each population of `nodes`.
     places: Vec<Places>,
@@ -68,7 +71,11 @@ pub(super) fn read(path: &Path, overrides: &[String], thorough: bool) -> Check {
 }
 
 /// Reads a configuration that [`RESOLVED`] names.
+///
+/// `run.duration` beside it goes before what the configuration says: a run that goes on may have another end.
 pub(super) fn read_resolved(resolved: &serde_json::Value, file: &Path) -> Check {
+    let duration = resolved.get("run").and_then(|run| run.get("duration"));
+    let Some(resolved) = resolved.get(RESOLVED) else { return read(file, &[], false) };
     let fault = |message: &str| {
         let fault =
             Fault { file: Some(file.to_owned()), line: None, key: RESOLVED.to_owned(), message: message.to_owned() };
@@ -83,7 +90,11 @@ pub(super) fn read_resolved(resolved: &serde_json::Value, file: &Path) -> Check 
             list.as_array().and_then(|list| list.iter().map(|text| text.as_str().map(str::to_owned)).collect())
         }
     };
-    let Some(overrides) = overrides else { return fault("`set` is not a list of overrides") };
+    let Some(mut overrides) = overrides else { return fault("`set` is not a list of overrides") };
+    if let Some(duration) = duration {
+        overrides.retain(|text| !text.starts_with("run.duration=") && !text.starts_with("run.tstop="));
+        overrides.push(format!("run.duration={duration}"));
+    }
     let base = file.parent().unwrap_or(Path::new(""));
     read(&base.join(config), &overrides, false)
 }
@@ -105,6 +116,8 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
     }
     let run = run::read(config, overrides, findings);
     let output = records::output(config, findings);
+    let dt = run.as_ref().map_or(0.1, |run| run.dt_ms);
+    let checkpoint = checkpoint::read(config, dt, findings);
     let components = Components::read(config.section("components"), findings);
     let sets = NodeSets::read(config, findings);
     let sets = findings.noted(sets);
@@ -114,10 +127,11 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
         findings: std::mem::take(findings),
         network: NetworkSpec::default(),
         ids: Vec::new(),
+        names: Vec::new(),
         parts: Vec::new(),
         places: Vec::new(),
         surplus: Vec::new(),
-        dt: run.as_ref().map_or(0.1, |run| run.dt_ms),
+        dt,
     };
     cells::build(&mut ctx, &components);
     let mut records = Vec::new();
@@ -127,21 +141,24 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
         records = records::build(&mut ctx, config, sets, duration);
     }
     edges(config, &mut ctx, &components);
-    let Building { findings: found, network, ids, .. } = ctx;
+    let Building { findings: found, network, ids, names, .. } = ctx;
     *findings = found;
+    let run = run?;
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let resolved = serde_json::json!({
         RESOLVED: { "config": absolute(config.path()).display().to_string(), "set": overrides },
+        "run": { "duration": run.duration_ms, "dt": run.dt_ms, "seed": run.seed },
     });
     Some(RunSpec {
         network,
-        run: run?,
+        run,
         records,
         output,
         ids,
+        nodes: names,
         resolved,
         path: config.path().to_owned(),
-        checkpoint: None,
+        checkpoint,
         model: None,
     })
 }

@@ -2,6 +2,8 @@
 
 /// NEST counts time in thousandths of a millisecond (tics); a step has a whole number of them.
 const TICS_PER_MS: f64 = 1000.0;
+/// The factor by which NEST turns tics into ms; a division would give other last bits.
+const MS_PER_TIC: f64 = 0.001;
 
 /// Tics of a step, if it has a whole number.
 fn tics_of(dt: f64) -> Option<f64> {
@@ -20,7 +22,7 @@ pub(super) fn spike_step(time: f64, dt: f64) -> Option<u64> {
         // The end of the step is compared with the time as real numbers.
         Some(per_step) => {
             let whole = ((time * TICS_PER_MS).floor() / per_step).floor();
-            if whole * per_step / TICS_PER_MS < time { whole + 1.0 } else { whole }
+            if whole * per_step * MS_PER_TIC < time { whole + 1.0 } else { whole }
         }
         None => (time / dt - 1e-9).ceil(),
     };
@@ -50,6 +52,8 @@ mod tests {
         assert_eq!(spike_step(0.384, 0.1), Some(4));
         assert_eq!(spike_step(0.4, 0.1), Some(4));
         assert_eq!(spike_step(0.3, 0.1), Some(3));
+        // The last bits of numbers that programs compute as 7 * 0.1.
+        assert_eq!(spike_step(0.700_000_000_000_000_1, 0.1), Some(7));
         assert_eq!(spike_step(0.300_000_1, 0.1), Some(4));
         assert_eq!(spike_step(1e-9, 0.1), Some(1));
         assert_eq!(spike_step(0.25, 0.125), Some(2));

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Keys at the top of a configuration.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 20] = [
     "manifest",
     "network",
     "simulation",
@@ -33,6 +33,7 @@ const SECTIONS: [&str; 19] = [
     "mechanisms",
     "beta_features",
     "gid_mapping_file",
+    "checkpoint",
 ];
 /// Files that name files that name files: more than these are a circle.
 const DEEPEST: usize = 8;

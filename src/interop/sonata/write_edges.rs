@@ -5,6 +5,7 @@
 //! many there are.
 
 use super::write_hdf5::{Column, NewFile};
+use super::write_spikes::end_of;
 use crate::error::Result;
 use std::path::{Path, PathBuf};
 
@@ -307,7 +308,7 @@ impl EdgeFile {
             self.groups.push([0])?;
             self.places.push([self.edges])?;
             self.weights.push([link.weight])?;
-            self.delays.push([f64::from(link.delay) * dt])?;
+            self.delays.push([end_of(u64::from(link.delay), dt)])?;
             self.synapses.push([1])?;
             self.edges += 1;
         }

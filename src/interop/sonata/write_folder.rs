@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(super) const RECORD: &str = "export.json";
 
 /// What the record says.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     /// The program and its version.
     pub(super) creator: String,
@@ -43,11 +43,18 @@ impl Staged {
         let name = folder.file_name().ok_or_else(|| Error::Usage(format!("{} is no folder", folder.display())))?;
         let part = folder.with_file_name(format!(".{}.part", name.to_string_lossy()));
         if part.exists() {
+            if read_record(&part).is_none() {
+                let message = format!("{} is in the way and not of an export; move it elsewhere", part.display());
+                return Err(Error::Usage(message));
+            }
             // Left by an export that was killed.
             std::fs::remove_dir_all(&part).map_err(|e| Error::io(&part, "remove", e))?;
         }
         std::fs::create_dir_all(&part).map_err(|e| Error::io(&part, "create", e))?;
-        Ok(Self { folder, part, files: Vec::new(), earlier })
+        let staged = Self { folder, part, files: Vec::new(), earlier };
+        // A record from the start on: by it, what a kill leaves is known as ours.
+        staged.write(RECORD, &serde_json::to_string(&Record::default()).expect("plain data"))?;
+        Ok(staged)
     }
 
     /// Where to write a file of the export, given by its path within it.
@@ -60,9 +67,14 @@ impl Staged {
         Ok(path)
     }
 
-    /// Writes a text file.
+    /// Writes a text file of the export.
     pub(super) fn text(&mut self, file: &str, text: &str) -> Result<()> {
-        let path = self.place(file)?;
+        self.place(file)?;
+        self.write(file, text)
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.part.join(file);
         let attempt = || {
             let mut file = File::create(&path)?;
             file.write_all(text.as_bytes())?;
@@ -128,6 +140,10 @@ impl Drop for Staged {
     }
 }
 
+fn read_record(folder: &Path) -> Option<Record> {
+    serde_json::from_slice(&std::fs::read(folder.join(RECORD)).ok()?).ok()
+}
+
 /// An error if a folder may not be written to.
 pub(super) fn refuse(folder: &Path, overwrite: bool) -> Result<()> {
     earlier(folder, overwrite).map(drop)
@@ -143,7 +159,7 @@ fn earlier(folder: &Path, overwrite: bool) -> Result<Option<Vec<String>>> {
             Some(entry) => entry.map_err(|e| Error::io(folder, "read", e))?.file_name().to_string_lossy().into_owned(),
         },
     };
-    let record = std::fs::read(folder.join(RECORD)).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
+    let record = read_record(folder);
     let remedy = match (overwrite, &record) {
         (true, Some(_)) => "",
         (true, None) => "it is not an earlier export, so choose another folder or clear it yourself",
@@ -210,6 +226,13 @@ mod tests {
         staged.text("a", "b").unwrap();
         drop(staged);
         assert_eq!(names(above.path()), ["thesis.tex"]);
+        // A folder of that name by others is not touched; what a killed export left is replaced.
+        std::fs::create_dir(above.path().join(".net.part")).unwrap();
+        assert!(matches!(Staged::begin(&above.path().join("net"), false), Err(Error::Usage(_))));
+        std::fs::remove_dir(above.path().join(".net.part")).unwrap();
+        let staged = Staged::begin(&above.path().join("net"), false).unwrap();
+        std::mem::forget(staged);
+        assert_eq!(names(above.path()), [".net.part", "thesis.tex"]);
         // A record cannot name files outside.
         let folder = above.path().join("net");
         export(&folder, &["a"], false).unwrap();

@@ -1,6 +1,7 @@
 //! What of a network goes into a SONATA folder, and what SONATA cannot say: found out before anything is written.
 
 use super::write_currents::{Clamp, Current, add_to};
+use super::write_spikes::end_of;
 use super::write_templates::{self as templates, CURRENT, Template};
 use crate::error::{Error, Fault, Result};
 use crate::model::{BrainModel, Population, PopulationId, Selection, StimulusKind, StimulusSpec};
@@ -256,6 +257,14 @@ fn cells(model: &BrainModel, index: usize, population: &Population, dt: f64) -> 
     let table = population.params();
     let mut params: Vec<(&'static str, ParamColumn)> =
         template.parameters.iter().copied().zip(table.columns.iter().cloned()).collect();
+    // Refractory times are rounded to the nearest step here and up in NEST: whole steps are the same for both.
+    let whole = |time: f64| end_of((time / dt).round() as u64, dt);
+    for (_, column) in params.iter_mut().filter(|(name, _)| *name == "t_ref") {
+        match column {
+            ParamColumn::Uniform(time) => *time = whole(*time),
+            ParamColumn::PerNeuron(times) => times.iter_mut().for_each(|time| *time = whole(*time)),
+        }
+    }
     let mut faults = Vec::new();
     for (place, variable) in neurons.variables().iter().enumerate() {
         let column = initial(model, PopulationId(index), place, population.size());
@@ -344,7 +353,7 @@ mod tests {
     #[test]
     fn values_of_their_own_and_given_spikes() {
         let mut net = NetworkSpec::default();
-        let a = net.population("a", 3, LifPscExp::default()).unwrap();
+        let a = net.population("a", 3, LifPscExp { t_ref: 2.04, ..Default::default() }).unwrap();
         net.populations[a.0].params.push(("tau_m".into(), Distribution::Values([9.0, 10.0, 11.0].into())));
         net.populations[a.0].initial.push(("v_m".into(), Distribution::Constant(-60.0)));
         let s = net.population("s", 2, SpikeTrain::new(vec![(5.02, 1), (1.0, 0)]).unwrap()).unwrap();
@@ -359,6 +368,7 @@ mod tests {
         let Cells::Point { params, .. } = &plan.nodes[0].cells else { panic!() };
         assert!(params.contains(&("tau_m", ParamColumn::PerNeuron(vec![9.0, 10.0, 11.0]))));
         assert!(params.contains(&("V_m", ParamColumn::Uniform(-60.0))));
+        assert!(params.contains(&("t_ref", ParamColumn::Uniform(2.0))));
         assert!(plan.notes[0].contains("tau_m"));
         assert!(matches!(&plan.nodes[1].cells, Cells::Virtual(sent) if *sent == [(10, 0), (50, 1)]));
         assert_eq!((plan.nodes[2].name.as_str(), plan.nodes[2].size), ("kick", 4));

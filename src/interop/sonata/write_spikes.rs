@@ -6,11 +6,11 @@ use std::path::Path;
 
 /// The end of a step (counted from 1), ms.
 ///
-/// NEST counts time in thousandths of a ms and moves a spike to the next step if its time is the least bit later than the
-/// end of one as NEST computes it; so does this.
+/// NEST moves a spike to the next step if its time is the least bit later than the end of one, which it computes in
+/// thousandths of a ms. The nearest number to the decimal one is never later than that.
 pub(super) fn end_of(step: u64, dt: f64) -> f64 {
     let tics = (dt * 1000.0).round();
-    if tics >= 1.0 && (dt * 1000.0 - tics).abs() < 1e-6 { (step as f64 * tics) * 0.001 } else { step as f64 * dt }
+    if tics >= 1.0 && (dt * 1000.0 - tics).abs() < 1e-6 { step as f64 * tics / 1000.0 } else { step as f64 * dt }
 }
 
 /// Writes the spikes of a population: (step at whose end it is sent, counted from 1; node), in ascending order.

@@ -118,10 +118,11 @@ fn write_synapses(
     let neurons = model.neurons();
     for (shard, stores) in shape.stores.iter().enumerate() {
         writer.group(&format!("synapses/shard_{shard}"))?;
-        let (of_slot, receptor) = connectivity.slots(shard, |p| model.populations()[p].first());
+        let (of_slot, receptor, unit) = connectivity.slots(model, shard);
         let slots = of_slot.len() as u64;
         writer.array(&format!("synapses/shard_{shard}/slot_neuron"), &[slots], &of_slot)?;
         writer.array(&format!("synapses/shard_{shard}/slot_receptor"), &[slots], &receptor)?;
+        writer.array(&format!("synapses/shard_{shard}/slot_unit"), &[slots], &unit)?;
         for (k, store) in stores.iter().enumerate() {
             writer.group(&format!("synapses/shard_{shard}/{}", store.format))?;
             let rows = connectivity.rows(shard, k)?;

@@ -108,8 +108,13 @@ pub(super) enum StoredKind {
     Matrix { columns: usize, interval: f64 },
 }
 
+/// Parameters of a model by name.
+type Values = Vec<(String, f64)>;
+/// Its options that are not numbers.
+type Options = Vec<(String, String)>;
+
 /// A model as named values, which give the same model when it is built from them.
-pub(super) fn model_values(model: &dyn NeuronModel) -> Option<(Vec<(String, f64)>, Vec<(String, String)>)> {
+pub(super) fn model_values(model: &dyn NeuronModel) -> Option<(Values, Options)> {
     let values: Vec<(String, f64)> = model.parameters().iter().map(|p| p.name.to_owned()).zip(model.values()).collect();
     let options: Vec<(String, String)> =
         model.options().into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();

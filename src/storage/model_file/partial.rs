@@ -36,6 +36,8 @@ pub enum NeuronQuery {
     Population(String),
     /// Neurons of a population by their index within it.
     Indices(String, Vec<u32>),
+    /// Neurons of a population by the ids a table gave them.
+    Ids(String, Vec<u64>),
     /// All neurons with a position in a box of cells of the lattice.
     Region(Box4),
 }
@@ -71,6 +73,24 @@ impl MappedModel {
                     return Err(Error::Usage(format!("population `{name}` has no neuron {bad}; it has 0 to {last}")));
                 }
                 Ok(chosen.into_iter().map(|i| first + i).collect())
+            }
+            NeuronQuery::Ids(name, ids) => {
+                let (first, _) = named(name)?;
+                if !self.description.populations.iter().any(|p| p.name == *name && p.ids) {
+                    return Err(Error::Usage(format!(
+                        "the neurons of population `{name}` have no ids but their index"
+                    )));
+                }
+                let all = self.file.read::<u64>(&of_population(name, "id"))?;
+                let places: std::collections::HashMap<u64, u32> = all.into_iter().zip(first..).collect();
+                let find = |id: &u64| {
+                    let found = places.get(id).copied();
+                    found.ok_or_else(|| Error::Usage(format!("population `{name}` has no neuron with the id {id}")))
+                };
+                let mut chosen: Vec<u32> = ids.iter().map(find).collect::<Result<_>>()?;
+                chosen.sort_unstable();
+                chosen.dedup();
+                Ok(chosen)
             }
             NeuronQuery::Region(region) => {
                 let Some(lattice) = self.description.lattice() else {
