@@ -281,7 +281,10 @@ impl Simulation {
             .into_iter()
             .all(|n| n.is_some_and(countable))
         {
-            return refuse(format!("the checkpoint counts more steps, spikes or events than {MOST_COUNTED}"));
+            return refuse(format!(
+                "the checkpoint does not fit the network it says it is of: it counts more steps, spikes or events than \
+                 {MOST_COUNTED}"
+            ));
         }
         let populations = snapshot.populations.len() == self.layout.populations.len()
             && snapshot.counters.population_spikes.len() == self.layout.populations.len()

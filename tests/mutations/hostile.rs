@@ -80,6 +80,11 @@ pub fn models(cases: &mut Cases, good: &Contents, path: &Path, scratch: &Path) {
         ("noise of no time", at("/stimuli/2/kind", json!({"ornstein_uhlenbeck": {"sd": 1.0, "tau": 0.0}})), "/header"),
         ("lattice of nothing", at("/lattice/shape", json!([0, 1, 1, 1])), "/"),
         ("lattice of everything", at("/lattice/shape", json!([65_536, 65_536, 65_536, 65_536])), ""),
+        (
+            "ids of others",
+            Box::new(|c: &mut Contents| c.put_words("populations/named/id", &[1, 2, 3, 4, 9])),
+            "/populations/named/id",
+        ),
         ("lattice beyond", at("/lattice/shape", json!([4_294_967_295_u32, 4_294_967_295_u32, 2, 2])), "/header"),
         ("lattice without space", at("/lattice/spacing_um", json!([0.0, -1.0, 1e308, 1.0])), "/header"),
         ("time stands still", at("/dt_ms", json!(0.0)), "/header"),
@@ -376,30 +381,61 @@ pub fn configurations(cases: &mut Cases, folder: &Path) {
     let path = folder.join("trap.toml");
     let network = "[population.a]\nneuron = \"lif_psc_exp\"\nn = 3\n";
     let dots = "a.".repeat(50_000);
+    let with = |rest: &str| network.to_owned() + rest;
+    // Three neurons, connected.
+    let pair = |rule: &str, weight: &str, delay: &str| {
+        format!(
+            "{network}[projection.p]\nsource = \"a\"\ntarget = \"a\"\nrule = {rule}\nweight = {weight}\ndelay = {delay}\n"
+        )
+    };
+    let all = |weight: &str, delay: &str| pair("\"all_to_all\"", weight, delay);
+    // A lattice full of neurons.
+    let space = |shape: &str, rest: &str| {
+        format!("[lattice]\nshape = {shape}\n{rest}\n[population.a]\nneuron = \"parrot\"\narea = \"lattice\"\n")
+    };
+    let growing: String = (0..60)
+        .map(|i| format!("P{i} = \"${{P{}}}${{P{}}}\"\n", i + 1, i + 1))
+        .chain(["P60 = \"x\"\n".into()])
+        .collect();
+    let placed = |file: &str| network.replace("n = 3", &format!("coordinates = \"{file}\""));
     let texts: Vec<(&str, String, &str)> = vec![
         ("deep lists", format!("x = {}", "[".repeat(100_000)), "trap.toml"),
         ("deep tables", format!("x = {}", "{a=".repeat(100_000)), "trap.toml"),
         ("a long dotted key", format!("{dots}b = 1\n"), "trap.toml"),
         ("a long table name", format!("[{dots}b]\n"), "trap.toml"),
-        ("paths in a circle", format!("[paths]\nA = \"${{B}}\"\nB = \"${{A}}\"\n{network}file = \"${{A}}/x\"\n"), "trap.toml"),
-        ("paths that grow", (0..60).fold("[paths]\n".to_owned(), |text, i| text + &format!("P{i} = \"${{P{}}}${{P{}}}\"\n", i + 1, i + 1)) + "P60 = \"x\"\n" + network + "coordinates = \"${P0}\"\n", "trap.toml"),
-        ("all neurons there are", network.replace("n = 3", "n = 4294967295") + "[run]\nduration = 1\n[stimulus.x]\nkind = \"dc\"\ntarget = \"a\"\nneurons = { range = [0, 4294967295] }\namplitude = 1\n", ""),
-        ("a lattice of everything", "[lattice]\nshape = [65536, 65536, 65536, 65536]\n[population.a]\nneuron = \"parrot\"\narea = \"lattice\"\n".to_owned(), "trap.toml"),
-        ("a density of everything", "[lattice]\nshape = [9, 9, 9, 9]\n[population.a]\nneuron = \"parrot\"\narea = \"lattice\"\ndensity = 1e300\n".to_owned(), "trap.toml"),
-        ("endless time", format!("[run]\nduration = 1e308\ndt = 1e-300\n{network}"), ""),
-        ("endless bins", format!("[run]\nduration = \"1 s\"\n{network}[record.r]\nkind = \"rates\"\nbin = 1e308\n"), ""),
-        ("long delays", format!("{network}[projection.p]\nsource = \"a\"\ntarget = \"a\"\nrule = \"all_to_all\"\nweight = 1\ndelay = 1e9\n"), ""),
-        ("longer delays", format!("{network}[projection.p]\nsource = \"a\"\ntarget = \"a\"\nrule = \"all_to_all\"\nweight = 1\ndelay = 1e300\n"), "trap.toml"),
-        ("delays that are slow", format!("[lattice]\nshape = [2, 1, 1, 1]\nspacing = 1e30\n[population.a]\nneuron = \"parrot\"\narea = \"lattice\"\n[projection.p]\nsource = \"a\"\ntarget = \"a\"\nrule = \"all_to_all\"\nweight = 1\ndelay = {{ velocity = 1e-30 }}\n"), ""),
-        ("heavy weights", format!("{network}[projection.p]\nsource = \"a\"\ntarget = \"a\"\nrule = \"all_to_all\"\nweight = 1e308\ndelay = 1\n"), ""),
-        ("heavy rain", format!("{network}[stimulus.p]\nkind = \"poisson\"\ntarget = \"a\"\nrate = 1e308\nweight = 1e308\n"), ""),
-        ("draws that never fit", format!("{network}v_th = {{ dist = \"normal\", mean = -55, sd = 1e-300, min = 1, max = 2 }}\n"), "trap.toml"),
-        ("draws that hardly fit", format!("{network}v_th = {{ dist = \"normal\", mean = -55, sd = 1, min = 5, max = 6 }}\n"), ""),
-        ("many in one pair", format!("{network}[projection.p]\nsource = \"a\"\ntarget = \"a\"\nrule = \"fixed_total\"\nn = 9223372036854775807\nweight = 1\ndelay = 1\n"), ""),
-        ("more than there are", format!("{network}[projection.p]\nsource = \"a\"\ntarget = \"a\"\nrule = \"fixed_indegree\"\nn = 5\nmultapses = false\nautapses = false\nweight = 1\ndelay = 1\n"), "trap.toml"),
-        ("many sources", format!("{network}[projection.p]\nsource = [{}]\ntarget = \"a\"\nrule = \"all_to_all\"\nweight = 1\ndelay = 1\n", "\"a\",".repeat(3000)), ""),
-        ("itself as data", format!("{}coordinates = \"trap.toml\"\n", network.replace("n = 3\n", "")), "trap.toml"),
-        ("a folder as data", format!("{}coordinates = \".\"\n", network.replace("n = 3\n", "")), "trap.toml"),
+        ("paths in a circle", "[paths]\nA = \"${B}\"\nB = \"${A}\"\n".to_owned() + &placed("${A}/x"), "trap.toml"),
+        ("paths that grow", format!("[paths]\n{growing}") + &placed("${P0}"), "trap.toml"),
+        (
+            "all neurons there are",
+            network.replace("n = 3", "n = 4294967295")
+                + "[stimulus.x]\nkind = \"dc\"\ntarget = \"a\"\nneurons = { range = [0, 4294967295] }\namplitude = 1\n",
+            "",
+        ),
+        ("a lattice of everything", space("[65536, 65536, 65536, 65536]", ""), "trap.toml"),
+        ("a density of everything", space("[9, 9, 9, 9]", "") + "density = 1e300\n", "trap.toml"),
+        ("a lattice without end", space("[9, 9, 9, 9]", "spacing = 1e38"), "lattice.spacing"),
+        ("endless time", with("[run]\nduration = 1e308\ndt = 1e-300\n"), ""),
+        ("endless bins", with("[record.r]\nkind = \"rates\"\nbin = 1e308\n"), ""),
+        ("long delays", all("1", "1e9"), "projection.p.delay"),
+        ("longer delays", all("1", "1e300"), "projection.p.delay"),
+        (
+            "delays that are slow",
+            space("[2, 1, 1, 1]", "spacing = 1e30") + &all("1", "{ velocity = 1e-30 }").replace(network, ""),
+            "projection.p.delay",
+        ),
+        ("heavy weights", all("1e308", "1"), ""),
+        ("heavy rain", with("[stimulus.p]\nkind = \"poisson\"\ntarget = \"a\"\nrate = 1e308\nweight = 1e308\n"), ""),
+        (
+            "draws that never fit",
+            with("v_th = { dist = \"normal\", mean = -55, sd = 1e-300, min = 1, max = 2 }\n"),
+            "trap.toml",
+        ),
+        ("draws that hardly fit", with("v_th = { dist = \"normal\", mean = -55, sd = 1, min = 5, max = 6 }\n"), ""),
+        ("many in one pair", pair("\"fixed_total\"\nn = 9223372036854775807", "1", "1"), ""),
+        ("more than there are", pair("\"fixed_indegree\"\nn = 5\nmultapses = false", "1", "1"), "trap.toml"),
+        ("many sources", all("1", "1").replace("source = \"a\"", &format!("source = [{}]", "\"a\",".repeat(3000))), ""),
+        ("itself as data", placed("trap.toml"), "trap.toml"),
+        ("a folder as data", placed("."), "trap.toml"),
         ("nothing", String::new(), "trap.toml"),
         ("not text", "\u{0}\u{1}".repeat(100), "trap.toml:1"),
     ];

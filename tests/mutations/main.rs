@@ -5,6 +5,7 @@
 //! test runs its cases in a process of its own, whose memory is bounded and counted, and whose end by a signal or a
 //! hang (the only use of the clock: there is no other sign of a hang) is told with the case.
 
+mod archives;
 mod bundle;
 mod containers;
 mod fixtures;
@@ -270,6 +271,7 @@ fn lists() {
             let path = folder.path().join("data").join(file);
             damage(cases, folder.path(), &format!("data/{file}"), 80, || readers::list(&path));
         }
+        archives::cases(cases, folder.path());
         hostile::lists(cases, folder.path());
     });
 }
@@ -332,6 +334,9 @@ fn seeds() {
     put("config", "short", short.as_bytes());
     for name in &data {
         put("csv", &name.replace("data/", ""), &std::fs::read(folder.path().join(name)).unwrap());
+    }
+    for (name, archive) in archives::seeds() {
+        put("csv", name, &archive);
     }
     put("csv", "spikes.csv", b"time_ms,population,id\n0.5,a,3\n0.5,b,0\n1.25,a,7\n");
     put("csv", "rates.csv", b"time_ms,a,b\n1,0.5,2\n2,0,1e3\n");

@@ -11,6 +11,7 @@ use tessera::engine::Simulation;
 use tessera::error::{Error, Result};
 use tessera::interop::table::{self, Column};
 use tessera::interop::{edge_list, npy, position_list, spike_list};
+use tessera::lattice::Box4;
 use tessera::storage::{
     Checkpoint, Compression, CsvSpikes, MappedModel, NeuronQuery, NpySpikes, RateTable, RunRecord, SonataSpikes,
     StateReport, convert_model, holds_spikes, read_rates, read_report, read_spikes, repair, repairable,
@@ -108,6 +109,11 @@ pub fn model(path: &Path, scratch: &Path) -> Outcome {
         let ends = [0, size / 2, size.saturating_sub(1)].into_iter().filter(|i| i < size).collect();
         neurons.extend(outcome.keep(mapped.select(&NeuronQuery::Indices(name.clone(), ends))).unwrap_or_default());
     }
+    let everywhere = Box4 { lo: [0; 4], hi: [u32::MAX; 4] };
+    for query in [NeuronQuery::Region(everywhere), NeuronQuery::Ids("named".to_owned(), vec![9, 11])] {
+        // A network without lattice or ids has none to be asked for.
+        let _ = mapped.select(&query).map(|some| neurons.extend(some.into_iter().take(5)));
+    }
     if let Some(loaded) = outcome.keep(mapped.load(&neurons)) {
         for neuron in &loaded {
             for synapse in neuron.synapses.iter().take(9) {
@@ -195,6 +201,13 @@ pub fn list(path: &Path) -> Outcome {
     outcome
 }
 
+/// An archive of arrays.
+pub fn archive(path: &Path) -> Outcome {
+    let mut outcome = Outcome::default();
+    outcome.keep(edge_list::read(path));
+    outcome
+}
+
 /// A file of spikes or its folder: looked at, read, mended, and read again.
 pub fn spikes(path: &Path) -> Outcome {
     let mut outcome = Outcome::default();
@@ -254,6 +267,9 @@ pub fn fuzzed(target: &str, bytes: &[u8], folder: &Path, spec: &RunSpec) -> Outc
                 all.refusals.extend(more.refusals);
                 all.later.extend(more.later);
             };
+            if bytes.starts_with(b"PK") {
+                add(archive(&put("list.npz")));
+            }
             if bytes.starts_with(b"\x93NUMPY") {
                 add(list(&put("list.npy")));
                 put("spikes_a_times.npy");

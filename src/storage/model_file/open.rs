@@ -71,6 +71,12 @@ impl MappedModel {
         if stored != Some(d.synapses) {
             return Err(self.damaged("the number of synapses"));
         }
+        if let Some(lattice) = &d.lattice {
+            let cells = lattice.shape.iter().all(|n| (1..=65_536).contains(n));
+            if !cells || !lattice.spacing_um.iter().all(|um| um.is_finite() && *um > 0.0) {
+                return Err(self.damaged("the lattice"));
+            }
+        }
         let mut names = HashSet::new();
         if let Some(twice) = d.populations.iter().find(|p| !names.insert(&p.name)) {
             return Err(self.damaged(&format!("there are two populations `{}`", twice.name)));
@@ -82,11 +88,18 @@ impl MappedModel {
     fn check_sizes(&self, neurons: u64) -> Result<()> {
         let d = &self.description;
         for p in &d.populations {
+            let size = u64::from(p.size);
+            if p.ids {
+                self.file.check_shape::<u64>(&of_population(&p.name, "id"), &[size])?;
+            }
+            if p.positions {
+                self.file.check_shape::<f32>(&of_population(&p.name, "position"), &[size, 4])?;
+            }
             for variable in &p.state {
                 let path = of_population(&p.name, &format!("state/{variable}"));
                 match Precision::named(&d.precision) {
-                    Some(Precision::F32) => self.file.check_shape::<f32>(&path, &[u64::from(p.size)])?,
-                    _ => self.file.check_shape::<f64>(&path, &[u64::from(p.size)])?,
+                    Some(Precision::F32) => self.file.check_shape::<f32>(&path, &[size])?,
+                    _ => self.file.check_shape::<f64>(&path, &[size])?,
                 }
             }
         }
