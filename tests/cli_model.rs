@@ -90,6 +90,15 @@ fn a_network_runs_from_its_file_as_from_its_configuration() {
             assert!(read(name) == read("a"), "{file} of {name}");
         }
     }
+    // More threads than the file is laid out for are told of; nobody gets them unasked.
+    let one = paths.path("one.h5");
+    std::fs::write(&config, CONFIG).unwrap();
+    succeed(&["build", &config, "-o", &one, "-q", "--threads", "1"]);
+    let told = tessera(&["run", &one, "--threads", "3", "--out", &paths.path("e"), "-q"]);
+    assert!(told.status.success() && String::from_utf8_lossy(&told.stderr).contains("is laid out for 1 threads"));
+    let alone: Value =
+        serde_json::from_str(&succeed(&["run", &one, "--out", &paths.path("f"), "--json", "-q"])).unwrap();
+    assert_eq!((alone["threads"].as_u64(), alone["spike_digest"].as_str()), (Some(1), Some(expected.as_str())));
     // Other lengths are another run of the same network; a longer one begins with the same spikes.
     let out = paths.path("d");
     succeed(&[

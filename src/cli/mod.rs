@@ -146,6 +146,15 @@ fn place(spec: &mut RunSpec, threads: Option<usize>, isa: Option<&str>) -> crate
         crate::compute::Isa::parse(isa)?;
         spec.run.isa = Some(isa.to_owned());
     }
+    if let (Some(path), Some(threads)) = (&spec.model, spec.run.threads) {
+        let shards = crate::storage::MappedModel::open(path)?.shards();
+        if threads > shards {
+            eprintln!(
+                "warning: {} is laid out for {shards} threads; for {threads} its synapses are copied into memory first",
+                path.display()
+            );
+        }
+    }
     Ok(())
 }
 

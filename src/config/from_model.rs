@@ -32,14 +32,12 @@ impl RunSpec {
     /// model file keeps of it.
     pub fn run_tables(&self) -> Value {
         let mut tables = Map::new();
-        let RunOptions { duration_ms, dt_ms, seed, threads, precision, isa, weight_bits } = &self.run;
+        // Threads are those of the machine that runs the file.
+        let RunOptions { duration_ms, dt_ms, seed, threads: _, precision, isa, weight_bits } = &self.run;
         let mut run = json!({
             "duration": duration_ms, "dt": dt_ms, "seed": seed, "precision": precision.name(),
             "weight_bits": weight_bits.name(),
         });
-        if let Some(threads) = threads {
-            run["threads"] = (*threads).into();
-        }
         if let Some(isa) = isa {
             run["isa"] = isa.clone().into();
         }

@@ -183,6 +183,11 @@ impl RunSpec {
             Some(path) => {
                 let mapped = MappedModel::open(path)?;
                 let connectivity = mapped.connectivity()?;
+                // A number that nobody asked for is not worth a copy of the synapses.
+                let options = match options.threads {
+                    0 => SimOptions { threads: available_threads().min(mapped.shards()), ..options },
+                    _ => options,
+                };
                 Simulation::with_connectivity(mapped.into_model()?, connectivity, options)?
             }
         };
@@ -226,6 +231,10 @@ impl RunSpec {
         let (neurons, synapses, shards) = (model.neurons(), connectivity.synapses(), connectivity.shards());
         Ok(Built { neurons, synapses, shards, bytes, build_s, write_s })
     }
+}
+
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What was written to a model file.
