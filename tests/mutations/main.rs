@@ -130,9 +130,11 @@ fn models() {
             contents.honest = draw.below(4) > 0;
             let mut how = Vec::new();
             for _ in 0..1 + draw.below(2) {
-                how.push(match draw.below(5) {
-                    0 => mutate::json(&mut draw, &mut contents.header),
-                    _ => mutate::json(&mut draw, contents.description()),
+                let whole = draw.below(5) == 0;
+                // An earlier change may have left no description to change.
+                how.push(match contents.header.get_mut("description") {
+                    Some(description) if !whole => mutate::json(&mut draw, description),
+                    _ => mutate::json(&mut draw, &mut contents.header),
                 });
             }
             contents.write(&path);
