@@ -4,6 +4,7 @@
 mod arena;
 pub mod ars;
 pub mod clock;
+pub mod cpu;
 pub mod input;
 mod isa;
 mod mailbox;

@@ -1,6 +1,7 @@
 //! A crew of pinned, persistent worker threads and the barrier they meet at.
 #![allow(unsafe_code)]
 
+use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -76,13 +77,63 @@ impl Barrier {
 
 type Task = *const (dyn Fn(usize) + Sync);
 
+thread_local! {
+    /// Whether this thread is doing a part of a crew's task.
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
+
 struct Shared {
-    start: Barrier,
-    end: Barrier,
-    /// The task of the current round; valid from `start` to `end` of that round.
-    task: Mutex<Option<TaskPtr>>,
+    /// The round the workers are in; a new number starts the next one.
+    round: crossbeam_utils::CachePadded<AtomicU32>,
+    /// Workers that have not finished the round.
+    unfinished: crossbeam_utils::CachePadded<AtomicUsize>,
+    /// The task of the round. Written by the caller before `round` changes, read by workers after.
+    task: UnsafeCell<Option<TaskPtr>>,
+    spins: u32,
+    /// Threads parked on `wake`, workers and caller together.
+    sleepers: AtomicUsize,
+    lock: Mutex<()>,
+    wake: Condvar,
     stop: AtomicBool,
     panicked: AtomicBool,
+}
+
+// SAFETY: `task` is the only part that is not `Sync`. The caller writes it while no round is under way (it holds
+// `Crew::turn` and `unfinished` is zero); workers read it between the release of the new round and their own decrement
+// of `unfinished`.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// Spins, then parks, until `ready`.
+    fn wait_until(&self, ready: impl Fn(&Self) -> bool) {
+        for _ in 0..self.spins {
+            if ready(self) {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        // Sequentially consistent against the store that makes it ready: either the waker sees this sleeper, or the
+        // sleeper, which announces itself first, sees what the waker stored.
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        let mut guard = self.lock.lock().unwrap_or_else(|e| e.into_inner());
+        while !ready(self) {
+            guard = self.wake.wait(guard).unwrap_or_else(|e| e.into_inner());
+        }
+        drop(guard);
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn wake_sleepers(&self) {
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            drop(self.lock.lock());
+            self.wake.notify_all();
+        }
+    }
+
+    fn start_round(&self) {
+        self.round.fetch_add(1, Ordering::SeqCst);
+        self.wake_sleepers();
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -90,12 +141,15 @@ struct TaskPtr(Task);
 // SAFETY: the task is `Sync` and outlives the round in which the pointer is used (see `Crew::run`).
 unsafe impl Send for TaskPtr {}
 
-/// A fixed crew of worker threads, each pinned to a processor where the system allows it.
+/// A fixed crew of persistent workers. The calling thread is the first of them; the others are threads of their own,
+/// each pinned to a processor where the system allows it, that spin for a while for the next task and then sleep.
 ///
-/// A crew of one runs its tasks on the calling thread and starts none.
+/// Handing a task to the crew and meeting again at its end takes a fraction of a microsecond while the workers spin.
 pub struct Crew {
     size: usize,
     shared: Arc<Shared>,
+    /// Held while a task runs: callers on several threads take turns.
+    turn: Mutex<()>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -106,17 +160,24 @@ impl std::fmt::Debug for Crew {
 }
 
 impl Crew {
-    /// Starts `size` workers (at least one).
+    /// A crew of `size` workers (at least one), the caller included.
     pub fn new(size: usize) -> Self {
         let size = size.max(1);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(Shared {
-            start: Barrier::new(size + 1),
-            end: Barrier::new(size + 1),
-            task: Mutex::new(None),
+            round: AtomicU32::new(0).into(),
+            unfinished: AtomicUsize::new(0).into(),
+            task: UnsafeCell::new(None),
+            // With a processor to each worker the wait is short; with more workers than processors a spinning thread
+            // would keep the one it waits for from running.
+            spins: if size <= processors { 20_000 } else { 0 },
+            sleepers: AtomicUsize::new(0),
+            lock: Mutex::new(()),
+            wake: Condvar::new(),
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         });
-        let handles = (0..if size == 1 { 0 } else { size })
+        let handles = (1..size)
             .map(|index| {
                 let shared = shared.clone();
                 std::thread::Builder::new()
@@ -125,34 +186,59 @@ impl Crew {
                     .expect("the system can start a thread")
             })
             .collect();
-        Self { size, shared, handles }
+        Self { size, shared, turn: Mutex::new(()), handles }
     }
 
-    /// Number of workers.
+    /// Number of workers, the caller included.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Runs `task(worker index)` on every worker and returns when all have finished.
+    /// Runs `task(worker index)` for every worker, 0 on the calling thread, and returns when all have finished.
+    ///
+    /// Called from within a task of a crew, the parts are done one after the other on the calling thread; such a task
+    /// must not have its workers wait for one another.
     ///
     /// # Panics
     /// If the task panicked on any worker. A task that synchronises its workers must not panic between barriers.
+    #[inline]
     pub fn run(&self, task: &(dyn Fn(usize) + Sync)) {
         if self.size == 1 {
             return task(0);
         }
-        // SAFETY: only the lifetime is changed; the pointer is cleared below before the borrow ends, and workers
-        // use it only between the two barriers.
-        let task: Task = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Task>(task) };
-        *self.shared.task.lock().unwrap_or_else(|e| e.into_inner()) = Some(TaskPtr(task));
-        self.shared.start.wait();
-        self.shared.end.wait();
-        *self.shared.task.lock().unwrap_or_else(|e| e.into_inner()) = None;
-        assert!(!self.shared.panicked.load(Ordering::SeqCst), "a worker thread panicked");
+        if AT_WORK.get() {
+            return (0..self.size).for_each(task);
+        }
+        self.run_together(task);
+    }
+
+    fn run_together(&self, task: &(dyn Fn(usize) + Sync)) {
+        let turn = self.turn.lock().unwrap_or_else(|e| e.into_inner());
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime is changed; workers use the pointer only until they have counted themselves off,
+        // which is waited for below.
+        let pointer: Task = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Task>(task) };
+        // SAFETY: no round is under way, so no worker reads the cell.
+        unsafe { *shared.task.get() = Some(TaskPtr(pointer)) };
+        shared.unfinished.store(self.size - 1, Ordering::Relaxed);
+        shared.start_round();
+        AT_WORK.set(true);
+        let own = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(0)));
+        AT_WORK.set(false);
+        shared.wait_until(|shared| shared.unfinished.load(Ordering::SeqCst) == 0);
+        let others_panicked = shared.panicked.swap(false, Ordering::SeqCst);
+        drop(turn);
+        if let Err(panic) = own {
+            std::panic::resume_unwind(panic);
+        }
+        assert!(!others_panicked, "a worker thread panicked");
     }
 
     /// Runs `job(index)` for every index below `count`, dealt to the workers one at a time.
     pub fn for_each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
+        if self.size == 1 || count <= 1 {
+            return (0..count).for_each(job);
+        }
         let next = AtomicUsize::new(0);
         self.run(&|_| {
             loop {
@@ -170,7 +256,7 @@ impl Drop for Crew {
     fn drop(&mut self) {
         if !self.handles.is_empty() {
             self.shared.stop.store(true, Ordering::SeqCst);
-            self.shared.start.wait();
+            self.shared.start_round();
             for handle in self.handles.drain(..) {
                 let _ = handle.join();
             }
@@ -180,20 +266,26 @@ impl Drop for Crew {
 
 fn worker(index: usize, crew: usize, shared: &Shared) {
     pin(index, crew);
+    AT_WORK.set(true);
+    let mut round = 0;
     loop {
-        shared.start.wait();
+        shared.wait_until(|shared| shared.round.load(Ordering::SeqCst) != round);
+        round = round.wrapping_add(1);
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
-        let task = *shared.task.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(TaskPtr(task)) = task {
-            // SAFETY: `Crew::run` keeps the task alive until every worker passed the end barrier.
+        // SAFETY: the round has started, so the caller has written the task and does not touch it before this worker
+        // has counted itself off.
+        if let Some(TaskPtr(task)) = unsafe { *shared.task.get() } {
+            // SAFETY: `Crew::run_together` keeps the task alive until every worker has counted itself off.
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe { (*task)(index) }));
             if outcome.is_err() {
                 shared.panicked.store(true, Ordering::SeqCst);
             }
         }
-        shared.end.wait();
+        if shared.unfinished.fetch_sub(1, Ordering::SeqCst) == 1 {
+            shared.wake_sleepers();
+        }
     }
 }
 
@@ -245,6 +337,36 @@ mod tests {
             }
             assert_eq!(sum.load(Ordering::Relaxed), 50 * 20 * size as u64);
         }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_crew_works_on() {
+        let crew = Crew::new(3);
+        for culprit in 0..3 {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                crew.run(&|worker| assert_ne!(worker, culprit, "planned"));
+            }));
+            assert!(outcome.is_err());
+        }
+        let sum = AtomicUsize::new(0);
+        crew.run(&|worker| drop(sum.fetch_add(worker + 1, Ordering::Relaxed)));
+        assert_eq!(sum.load(Ordering::Relaxed), 6);
+    }
+
+    #[test]
+    fn tasks_within_tasks_and_callers_on_many_threads() {
+        let crew = Crew::new(2);
+        let hits = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        crew.run(&|_| crew.run(&|_| drop(hits.fetch_add(1, Ordering::Relaxed))));
+                    }
+                });
+            }
+        });
+        assert_eq!(hits.load(Ordering::Relaxed), 3 * 100 * 4);
     }
 
     #[test]
