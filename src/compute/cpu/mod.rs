@@ -5,9 +5,12 @@
 //! set it agrees within the tolerance stated beside it, since sums are grouped by lane and products fused where the
 //! machine can.
 
+mod backend;
 pub mod gemm;
 mod parts;
+pub mod walk;
 
+pub use backend::CpuBackend;
 pub use parts::{Parts, blocks};
 
 use super::{Crew, Isa};
