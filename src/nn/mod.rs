@@ -13,6 +13,7 @@ mod sequential;
 pub use activation::{Elu, Gelu, GeluTanh, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use init::{Init, InitRng};
 pub use linear::Linear;
+pub(crate) use module::collect;
 pub use module::{Module, Slot, Visitor};
 pub use param::{Param, State};
 pub use sequential::Sequential;
