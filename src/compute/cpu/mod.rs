@@ -5,7 +5,11 @@
 //! set it agrees within the tolerance stated beside it, since sums are grouped by lane and products fused where the
 //! machine can.
 
+pub mod lanes;
+pub mod map;
+pub mod math;
 mod parts;
+pub mod unary;
 
 pub use parts::{Parts, blocks};
 
