@@ -5,6 +5,7 @@
 //! set it agrees within the tolerance stated beside it, since sums are grouped by lane and products fused where the
 //! machine can.
 
+pub mod conv;
 mod parts;
 
 pub use parts::{Parts, blocks};
