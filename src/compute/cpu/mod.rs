@@ -10,6 +10,7 @@ pub mod gemm;
 pub mod lanes;
 pub mod map;
 pub mod math;
+pub mod conv;
 mod parts;
 pub mod unary;
 pub mod walk;
