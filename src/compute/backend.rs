@@ -43,47 +43,8 @@ impl<'a> Arg<'a> {
     }
 }
 
-/// Functions of one number. Each has its derivative in [`Backend::unary_grad`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// a x + b
-    Affine(f64, f64),
-    /// |x|; derivative 0 at 0
-    Abs,
-    /// x²
-    Square,
-    /// √x
-    Sqrt,
-    /// 1/√x
-    Rsqrt,
-    /// 1/x
-    Recip,
-    /// eˣ
-    Exp,
-    /// ln x
-    Ln,
-    /// tanh x
-    Tanh,
-    /// 1/(1 + e⁻ˣ)
-    Sigmoid,
-    /// max(x, 0)
-    Relu,
-    /// x where x > 0, else a x
-    LeakyRelu(f64),
-    /// x where x > 0, else a (eˣ - 1)
-    Elu(f64),
-    /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))): Hendrycks & Gimpel (2016), arXiv:1606.08415
-    GeluTanh,
-    /// x/2 (1 + erf(x/√2))
-    Gelu,
-    /// x / (1 + e⁻ˣ)
-    Silu,
-    /// ln(1 + eˣ)
-    Softplus,
-    /// x held between two bounds; derivative 1 between and at them, 0 outside
-    Clamp(f64, f64),
-}
+/// Functions of one number, and what their derivatives are computed from.
+pub use super::cpu::unary::{Saved as UnarySaved, Unary};
 
 /// Functions of two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,11 +132,12 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// Converts element by element to the type of `out`, in memory order. Dense input, any types.
     fn cast(&self, x: Arg<'_>, out: &mut Buffer);
-    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for `Affine`, `Abs`, `Square`,
-    /// `Relu` and `Clamp`.
+    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for functions that need no more
+    /// than arithmetic and comparisons.
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer);
-    /// `dx[i] = dy[i] * op'(x[i])`, given `y = op(x)` as well. All dense in the same memory order; floating point.
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// `dx[i] = dy[i] * op'(x[i])`, where `saved` is the argument or the result of `op` as [`Unary::saved`] tells. All
+    /// dense in the same memory order; floating point.
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
     /// `out = op(a, b)` where layout `at` puts it; `a` and `b` have its shape (stride 0 where stretched). Any type.
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// The same for comparisons; `out` is `u8`.

@@ -178,18 +178,7 @@ pub(crate) fn activation_as_unary(activation: Activation) -> Unary {
     match activation {
         Activation::Relu => Unary::Relu,
         Activation::GeluTanh => Unary::GeluTanh,
-        _ => Unary::Affine(1.0, 0.0),
-    }
-}
-
-impl Tensor {
-    /// This gradient carried back through an activation, given its input (its result, for ReLU).
-    pub(crate) fn through(&self, op: Unary, kept: &Self) -> Result<Self> {
-        let dy = self.in_order_of(kept.layout())?;
-        let device = dy.device();
-        Self::filled(device, dy.dtype(), kept.layout().dense_like(), |dx| {
-            device.backend().unary_grad(op, kept.arg(), kept.arg(), dy.arg(), dx);
-        })
+        _ => Unary::Affine { scale: 1.0, shift: 0.0 },
     }
 }
 

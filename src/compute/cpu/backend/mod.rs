@@ -1,9 +1,10 @@
 //! The CPU as a [`Backend`]: picks the kernel for element type and memory order.
 
+mod narrow;
 mod plain;
 
-use super::Cpu;
 use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
+use super::{Cpu, unary};
 use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, Unary};
 use crate::compute::dtype::{DType, bf16, f16};
 use crate::compute::memory::Buffer;
@@ -63,7 +64,6 @@ macro_rules! by_type {
         }
     };
 }
-use by_type;
 
 impl Backend for CpuBackend {
     fn fill(&self, out: &mut Buffer, value: f64) {
@@ -87,11 +87,38 @@ impl Backend for CpuBackend {
     }
 
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer) {
-        by_type!(out.dtype(), T => plain::unary::<T>(op, x.dense(), out.as_mut_slice()));
+        match out.dtype() {
+            DType::F32 => unary::unary::<f32>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F64 => unary::unary::<f64>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F16 => narrow::map1::<f16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            DType::Bf16 => narrow::map1::<bf16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            integer => by_type!(integer, T => plain::unary_integer::<T>(op, x.dense(), out.as_mut_slice())),
+        }
     }
 
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
-        by_type!(dx.dtype(), T => plain::unary_grad::<T>(op, x.dense(), y.dense(), dy.dense(), dx.as_mut_slice()));
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        let block = |saved: &[f32], dy: &[f32], dx: &mut [f32]| {
+            unary::unary_backward_block(self.cpu.isa, op, saved, dy, dx);
+        };
+        match dx.dtype() {
+            DType::F32 => {
+                unary::unary_backward::<f32>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F64 => {
+                unary::unary_backward::<f64>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F16 => {
+                narrow::map2::<f16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            DType::Bf16 => {
+                narrow::map2::<bf16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            other => unreachable!("front ends ask for no gradient in {other}"),
+        }
     }
 
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
