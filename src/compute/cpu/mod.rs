@@ -6,6 +6,7 @@
 //! machine can.
 
 mod backend;
+pub mod conv;
 pub mod gemm;
 mod parts;
 pub mod walk;
