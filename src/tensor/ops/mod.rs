@@ -1,12 +1,20 @@
 //! Operations with their gradients, one family a file.
 
 mod binary;
+mod conv;
 mod dtype;
+mod loss;
 mod matmul;
+mod pooling;
 mod reduce;
 mod unary;
 
+pub use conv::{Conv1dOptions, conv_weight_layout};
+pub use loss::{ClassLossOptions, Reduction};
+pub use pooling::Windows;
+
 use super::Tensor;
+use crate::compute::DType;
 use crate::error::{Error, Result};
 
 /// Refuses tensors of two devices or two element types.
@@ -46,4 +54,17 @@ pub(crate) fn check_float(op: &'static str, x: &Tensor) -> Result<()> {
         return Ok(());
     }
     Err(Error::op(op, format!("needs a floating-point tensor, not {} {}", x.shape(), x.dtype())))
+}
+
+/// The value off the tape in the type that kernels compute in: 16-bit types in `f32`, others as they are.
+pub(crate) fn wide(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 | DType::Bf16 => x.detach().to_dtype(DType::F32),
+        _ => Ok(x.detach()),
+    }
+}
+
+/// A fresh result in the type of the operands.
+pub(crate) fn narrowed(y: Tensor, dtype: DType) -> Result<Tensor> {
+    if y.dtype() == dtype { Ok(y) } else { y.to_dtype(dtype) }
 }
