@@ -18,6 +18,7 @@ pub use conv::{Conv1d, Conv2d};
 pub use flatten::Flatten;
 pub use init::{Init, InitRng};
 pub use linear::Linear;
+pub(crate) use module::collect;
 pub use module::{Module, Slot, Visitor};
 pub use param::{Param, State};
 pub use pooling::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};

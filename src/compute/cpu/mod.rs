@@ -8,7 +8,11 @@
 mod backend;
 pub mod conv;
 pub mod gemm;
+pub mod lanes;
+pub mod map;
+pub mod math;
 mod parts;
+pub mod unary;
 pub mod walk;
 
 pub use backend::CpuBackend;

@@ -78,6 +78,16 @@ pub(super) enum WeightRow {
     Strided(usize),
 }
 
+impl<T> Gather<T> {
+    /// Whether every tap of every output pixel lies in the input.
+    fn is_inside(&self) -> bool {
+        let last = [(self.rows - 1) * self.step[0], (self.cols - 1) * self.step[1]];
+        self.taps.iter().all(|tap| {
+            tap.dy >= 0 && tap.dx >= 0 && tap.dy as usize + last[0] < self.h && tap.dx as usize + last[1] < self.w
+        })
+    }
+}
+
 // SAFETY: the pointers lead to memory borrowed for the whole call; `run_all` has each unit write to output elements of
 // its own.
 unsafe impl<T: Send + Sync> Sync for Gather<T> {}
@@ -147,12 +157,22 @@ struct RunUnit<'a, T: 'static> {
 /// Input as the tiles of a unit see it: pixel (`y`, `x`) is at `origin + y * row + x * pixel` elements and exists where
 /// `y < h` and `x < w`. `y` counts from `first_y`, `x` from `first_x`.
 struct View<T> {
+    /// Whether every tap of every output pixel exists.
+    whole: bool,
     origin: *const T,
     row: usize,
     h: usize,
     w: usize,
     first_y: isize,
     first_x: isize,
+}
+
+impl<T> View<T> {
+    /// Elements from an output pixel's place in the input to what it reads at `tap`.
+    #[inline(always)]
+    fn shift(&self, gather: &Gather<T>, tap: &Tap) -> isize {
+        tap.dy * self.row as isize + tap.dx * gather.x_pixel as isize + tap.channel as isize
+    }
 }
 
 impl<T: Float> Kernel<T> for RunUnit<'_, T> {
@@ -169,11 +189,20 @@ impl<T: Float> Kernel<T> for RunUnit<'_, T> {
             } else {
                 let row = gather.w * gather.x_pixel;
                 let origin = gather.x.add(image * gather.h * row);
-                View { origin, row, h: gather.h, w: gather.w, first_y: 0, first_x: 0 }
+                View { whole: gather.is_inside(), origin, row, h: gather.h, w: gather.w, first_y: 0, first_x: 0 }
             }
         };
+        // Where all taps exist, the pointers of a tile are shifted from tap to tap; else they are looked up.
         let mut table = Scratch::<u64>::take(gather.taps_each * TABLE_ROW);
         let table = table.as_mut_ptr().cast::<*const T>();
+        let mut shifts = Scratch::<i64>::take(gather.taps.len());
+        let shifts = shifts.as_mut_ptr().cast::<isize>();
+        if view.whole {
+            for (t, tap) in gather.taps.iter().enumerate() {
+                // SAFETY: there is a shift for every tap.
+                unsafe { shifts.add(t).write(view.shift(gather, tap)) };
+            }
+        }
         let depth = gather.taps_each * gather.run;
         let panel_bytes = (depth * V::LANES * VECS * size_of::<T>()).max(1);
         let batch = (WEIGHTS_IN_CACHE / panel_bytes).max(1);
@@ -181,7 +210,7 @@ impl<T: Float> Kernel<T> for RunUnit<'_, T> {
         while panel < panels.1 {
             let end = (panel + batch).min(panels.1);
             // SAFETY: the invariants of `Gather`; the table has `taps_each` rows.
-            unsafe { self.tiles_of_panels::<V>(&view, panel..end, table) };
+            unsafe { self.tiles_of_panels::<V>(&view, panel..end, table, shifts) };
             panel = end;
         }
     }
@@ -195,37 +224,59 @@ impl<T: Float> RunUnit<'_, T> {
         view: &View<T>,
         panels: std::ops::Range<usize>,
         table: *mut *const T,
+        shifts: *const isize,
     ) {
         let Unit { gather, image, rows, .. } = self.unit;
         let pixels = (rows.1 - rows.0) * gather.cols;
         let tile_count = pixels.div_ceil(V::TILE);
+        let mut tile = Tile {
+            in_y: [0; TABLE_ROW],
+            in_x: [0; TABLE_ROW],
+            input: [view.origin; TABLE_ROW],
+            out: [gather.out; TABLE_ROW],
+        };
+        let in_step = (gather.step[1] * gather.x_pixel) as isize;
         let (mut y, mut x, mut done) = (rows.0, 0, 0);
-        for tile in 0..tile_count {
+        let row_start = |y: usize| {
+            let in_y = (y * gather.step[0]) as isize - view.first_y;
+            let input = in_y * view.row as isize - view.first_x * gather.x_pixel as isize;
+            let out = image * gather.out_image + y * gather.out_row;
+            (in_y, view.origin.wrapping_offset(input), gather.out.wrapping_add(out))
+        };
+        let (mut in_y, mut input, mut out) = row_start(y);
+        for index in 0..tile_count {
             // Tiles of equal height, give or take one: a short one at the end would leave its multiplications waiting
             // for one another.
-            let end = pixels * (tile + 1) / tile_count;
+            let end = pixels * (index + 1) / tile_count;
             let height = end - done;
             done = end;
-            let mut in_y = [0isize; TABLE_ROW];
-            let mut in_x = [0isize; TABLE_ROW];
-            let mut out = [gather.out; TABLE_ROW];
-            for m in 0..height {
-                in_y[m] = (y * gather.step[0]) as isize - view.first_y;
-                in_x[m] = (x * gather.step[1]) as isize - view.first_x;
-                // SAFETY: an output pixel of the grid.
-                out[m] =
-                    unsafe { gather.out.add(image * gather.out_image + y * gather.out_row + x * gather.out_pixel) };
-                x += 1;
+            let mut m = 0;
+            while m < height {
+                let count = (height - m).min(gather.cols - x);
+                for i in m..m + count {
+                    tile.input[i] = input;
+                    tile.out[i] = out;
+                    input = input.wrapping_offset(in_step);
+                    out = out.wrapping_add(gather.out_pixel);
+                }
+                if !view.whole {
+                    for i in m..m + count {
+                        tile.in_y[i] = in_y;
+                        tile.in_x[i] = ((x + i - m) * gather.step[1]) as isize - view.first_x;
+                    }
+                }
+                (m, x) = (m + count, x + count);
                 if x == gather.cols {
                     (x, y) = (0, y + 1);
+                    (in_y, input, out) = row_start(y);
                 }
             }
             let mut table_for = usize::MAX;
             for panel in &gather.panels[panels.clone()] {
-                if panel.tap != table_for {
+                if !view.whole && panel.tap != table_for {
                     table_for = panel.tap;
                     // SAFETY: the table has as many rows as a panel has taps.
-                    unsafe { fill_table(gather, view, panel.tap, &in_y, &in_x, table) };
+                    unsafe { fill_table(gather, view, panel.tap, &tile, table) };
                 }
                 let (count, last) = vectors::<V>(panel.channels);
                 let weight_row = match gather.weight_row {
@@ -235,13 +286,17 @@ impl<T: Float> RunUnit<'_, T> {
                 // SAFETY: the invariants of `Gather`.
                 unsafe {
                     let args = TileArgs {
-                        table,
+                        table: if view.whole { tile.input.as_ptr() } else { table },
+                        table_step: if view.whole { 0 } else { TABLE_ROW },
+                        shifts: if view.whole { shifts.add(panel.tap) } else { &raw const NO_SHIFT },
+                        shift_step: usize::from(view.whole),
                         taps: gather.taps_each,
                         run: gather.run,
                         weights: gather.weights.add(panel.weights),
                         weight_row,
                         bias: if gather.bias.is_null() { gather.bias } else { gather.bias.add(panel.first) },
-                        out: out.map(|pixel| pixel.wrapping_add(panel.first)),
+                        out: &tile.out,
+                        out_first: panel.first,
                         last,
                         relu: gather.relu,
                     };
@@ -252,32 +307,30 @@ impl<T: Float> RunUnit<'_, T> {
     }
 }
 
+/// The shift of pointers that are looked up.
+static NO_SHIFT: isize = 0;
+
+/// The pixels of a tile; those behind its height are left over from the tile before.
+struct Tile<T> {
+    /// Input coordinates at offset (0, 0) in the view. Kept only where taps may lie outside of it.
+    in_y: [isize; TABLE_ROW],
+    in_x: [isize; TABLE_ROW],
+    /// The input there, which need not exist.
+    input: [*const T; TABLE_ROW],
+    out: [*mut T; TABLE_ROW],
+}
+
 /// Fills the table with the pointers of the taps from `tap` on; to zeros where a pixel lies outside of the view.
 #[inline(always)]
-unsafe fn fill_table<T>(
-    gather: &Gather<T>,
-    view: &View<T>,
-    tap: usize,
-    in_y: &[isize; TABLE_ROW],
-    in_x: &[isize; TABLE_ROW],
-    table: *mut *const T,
-) {
-    let size = size_of::<T>() as isize;
-    let (row, pixel) = (view.row as isize * size, gather.x_pixel as isize * size);
-    let mut base = [0isize; TABLE_ROW];
-    for m in 0..TABLE_ROW {
-        base[m] = in_y[m] * row + in_x[m] * pixel;
-    }
-    let (h, w) = (view.h, view.w);
+unsafe fn fill_table<T>(gather: &Gather<T>, view: &View<T>, tap: usize, tile: &Tile<T>, table: *mut *const T) {
     for (t, tap) in gather.taps[tap..tap + gather.taps_each].iter().enumerate() {
-        let shift = view.origin.wrapping_byte_offset(tap.dy * row + tap.dx * pixel + tap.channel as isize * size);
-        let mut pointers = [gather.zeros; TABLE_ROW];
-        for m in 0..TABLE_ROW {
-            let inside = ((in_y[m] + tap.dy) as usize) < h && ((in_x[m] + tap.dx) as usize) < w;
-            pointers[m] = if inside { shift.wrapping_byte_offset(base[m]) } else { gather.zeros };
-        }
+        let shift = view.shift(gather, tap);
         // SAFETY: row `t` of the table.
-        unsafe { table.add(t * TABLE_ROW).cast::<[*const T; TABLE_ROW]>().write(pointers) };
+        let row = unsafe { &mut *table.add(t * TABLE_ROW).cast::<[*const T; TABLE_ROW]>() };
+        for m in 0..TABLE_ROW {
+            let inside = ((tile.in_y[m] + tap.dy) as usize) < view.h && ((tile.in_x[m] + tap.dx) as usize) < view.w;
+            row[m] = if inside { tile.input[m].wrapping_offset(shift) } else { gather.zeros };
+        }
     }
 }
 
@@ -334,5 +387,5 @@ unsafe fn copy_padded<T: Float>(gather: &Gather<T>, image: usize, rows: (usize, 
             row.add((left + count) * pixel).write_bytes(0, (width - left - count) * pixel);
         }
     }
-    View { origin: to, row: width * pixel, h: height, w: width, first_y, first_x: low[1] }
+    View { whole: true, origin: to, row: width * pixel, h: height, w: width, first_y, first_x: low[1] }
 }

@@ -11,15 +11,19 @@ pub(super) const VECS: usize = 2;
 
 /// What a tile works on.
 ///
-/// For pixel `m` and output channel `o` it computes `bias[o] + sum over t, c of table[t][m][c] * weights[t * run + c][o]`
+/// For pixel `m` and output channel `o` it computes `bias[o] + sum over t, c of x(t, m)[c] * weights[t * run + c][o]`
 /// as one chain of fused multiply-adds, `t` outer and `c` inner, both ascending: an order that neither the height of the
 /// tile nor its place in the image changes.
-pub(super) struct TileArgs<T> {
-    /// `taps` rows of [`TABLE_ROW`] pointers, each to `run` readable elements for the pixels of the tile.
+pub(super) struct TileArgs<'a, T> {
+    /// Where the pixels read: `x(t, m)` is `table[t * table_step + m]` moved on by `shifts[t * shift_step]` elements, and
+    /// has `run` elements for the pixels of the tile.
     pub table: *const *const T,
-    /// Number of rows of the table.
+    pub table_step: usize,
+    pub shifts: *const isize,
+    pub shift_step: usize,
+    /// Number of taps.
     pub taps: usize,
-    /// Consecutive elements below each pointer.
+    /// Elements of a tap.
     pub run: usize,
     /// `taps * run` rows of weights, each of whole vectors.
     pub weights: *const T,
@@ -27,8 +31,9 @@ pub(super) struct TileArgs<T> {
     pub weight_row: usize,
     /// `NV * LANES` elements of which those of existing channels are read, or null for zeros.
     pub bias: *const T,
-    /// Where each pixel's first channel of the tile goes.
-    pub out: [*mut T; TABLE_ROW],
+    /// Each pixel of the output, and the first channel of the tile.
+    pub out: &'a [*mut T; TABLE_ROW],
+    pub out_first: usize,
     /// Channels of the last vector that exist, at least one.
     pub last: usize,
     /// Whether negative results become zero.
@@ -36,10 +41,10 @@ pub(super) struct TileArgs<T> {
 }
 
 /// A tile of a certain height and width.
-pub(super) type TileFn<T> = unsafe fn(&TileArgs<T>);
+pub(super) type TileFn<T> = unsafe fn(&TileArgs<'_, T>);
 
 #[inline(always)]
-unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<V::Elem>) {
+unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<'_, V::Elem>) {
     // SAFETY: `TileArgs` says what its pointers lead to; the walk stays within it.
     unsafe {
         let mask = V::mask(args.last);
@@ -55,10 +60,11 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<V::El
         }
         let mut weights = args.weights;
         for tap in 0..args.taps {
-            let table = args.table.add(tap * TABLE_ROW);
+            let table = args.table.add(tap * args.table_step);
+            let shift = *args.shifts.add(tap * args.shift_step);
             let mut pixels = [std::ptr::null(); M];
             for (m, pixel) in pixels.iter_mut().enumerate() {
-                *pixel = *table.add(m);
+                *pixel = (*table.add(m)).offset(shift);
             }
             for c in 0..args.run {
                 let mut w = [V::zero(); NV];
@@ -77,7 +83,7 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<V::El
         for m in 0..M {
             for v in 0..NV {
                 let sum = if args.relu { sums[m][v].relu() } else { sums[m][v] };
-                let to = args.out[m].add(v * V::LANES);
+                let to = args.out[m].add(args.out_first + v * V::LANES);
                 if v + 1 == NV { sum.store_masked(to, mask) } else { sum.store(to) }
             }
         }
@@ -86,19 +92,19 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<V::El
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2")]
-unsafe fn wide<T: Float, const M: usize, const NV: usize>(args: &TileArgs<T>) {
+unsafe fn wide<T: Float, const M: usize, const NV: usize>(args: &TileArgs<'_, T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
     unsafe { tile::<T::Wide, M, NV>(args) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,bmi1,bmi2")]
-unsafe fn half<T: Float, const M: usize, const NV: usize>(args: &TileArgs<T>) {
+unsafe fn half<T: Float, const M: usize, const NV: usize>(args: &TileArgs<'_, T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
     unsafe { tile::<T::Half, M, NV>(args) }
 }
 
-unsafe fn plain<T: Float, const M: usize, const NV: usize>(args: &TileArgs<T>) {
+unsafe fn plain<T: Float, const M: usize, const NV: usize>(args: &TileArgs<'_, T>) {
     // SAFETY: the caller's promise.
     unsafe { tile::<T::Plain, M, NV>(args) }
 }
