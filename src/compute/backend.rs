@@ -6,6 +6,7 @@
 use super::dtype::{DType, Element};
 use super::memory::Buffer;
 use super::shape::Layout;
+use super::windows::Pooling;
 use crate::rng::Key;
 
 /// An input of a kernel: a buffer and where its elements lie in it.
@@ -97,6 +98,29 @@ pub enum Reduce {
 /// Function applied to a product while it is in cache.
 pub use super::cpu::gemm::Activation;
 
+/// Sizes of a convolution, and the memory order its kernels take.
+pub use super::cpu::conv::{ConvOptions, ConvShape};
+
+/// A loss over classes: what each row of logits (or logarithms of probabilities) is compared with.
+///
+/// With p = softmax of the row (or exp of it where `normalized`), y its target, C classes and ε = `smoothing`, the loss of
+/// a row is `-scale ((1 - ε) w_y ln p_y + ε/C Σ_c w_c ln p_c)`; 0 where the target is `ignore`.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassLoss<'a> {
+    /// Class of each row, `i32`; below the number of classes, or `ignore`.
+    pub targets: Arg<'a>,
+    /// Weight of each class, of the type of the logits; 1 where there are none.
+    pub weights: Option<Arg<'a>>,
+    /// Part of the target that is spread evenly over all classes, 0 to 1.
+    pub smoothing: f64,
+    /// Rows with this target count nothing.
+    pub ignore: Option<i32>,
+    /// Whether rows hold logarithms of probabilities already.
+    pub normalized: bool,
+    /// Factor of losses and gradients.
+    pub scale: f64,
+}
+
 /// A product of matrices with what follows it: `out = activation(a b + bias)`, or `out += a b`.
 #[derive(Debug)]
 pub struct Product<'a> {
@@ -155,4 +179,33 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn product(&self, product: Product<'_>, out: &mut Buffer, at: &Layout);
     /// The same for a batch of equal shapes: three axes everywhere, a stride of 0 repeats an operand.
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+
+    /// Convolution with its bias, then `activation` (identity or ReLU). Operands lie as [`ConvShape`] says. `f32`, `f64`.
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        x: Arg<'_>,
+        weight: Arg<'_>,
+        bias: Option<Arg<'_>>,
+        activation: Activation,
+        out: &mut Buffer,
+    );
+    /// Gradient of a convolution's input from that of its output. `f32`, `f64`.
+    fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer);
+    /// Gradients of a convolution's weight and bias from that of its output. `f32`, `f64`.
+    fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>);
+    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. `taps` (`i32`) receives
+    /// the tap (row by row) it lies at, -1 where 0 is larger than or equal to all. `f32`, `f64`.
+    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>);
+    /// Gradient of the input of [`Backend::max_pool`] from its `taps`. `f32`, `f64`.
+    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// The mean under each window: of all taps where `count_padding` is set, else of those in the input. `f32`, `f64`.
+    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input of [`Backend::avg_pool`]. `f32`, `f64`.
+    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer);
+    /// Sum of the weights of the targets that are not ignored (their number where there are no weights), or the first
+    /// target that names none of `classes` classes.
+    fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;
+    /// The loss of each row of `x`, and the gradient of their sum. Row-major. `f32`, `f64`.
+    fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>);
 }

@@ -18,9 +18,12 @@ mod rows;
 mod shape;
 pub mod simd;
 mod threads;
+mod windows;
 
 pub use arena::{HugeVec, Zeroed};
-pub use backend::{Activation, Arg, Backend, Binary, Compare, Product, Reduce, Unary, UnarySaved};
+pub use backend::{
+    Activation, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Product, Reduce, Unary, UnarySaved,
+};
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;
@@ -29,3 +32,4 @@ pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;
 pub use shape::{Layout, MAX_RANK, Shape, Strides};
 pub use threads::{Barrier, Crew};
+pub use windows::Pooling;

@@ -4,16 +4,22 @@
 //! parameters are those of torch, so weights can be exchanged by name.
 
 mod activation;
+mod conv;
+mod flatten;
 mod init;
 mod linear;
 mod module;
 mod param;
+mod pooling;
 mod sequential;
 
 pub use activation::{Elu, Gelu, GeluTanh, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+pub use conv::{Conv1d, Conv2d};
+pub use flatten::Flatten;
 pub use init::{Init, InitRng};
 pub use linear::Linear;
 pub(crate) use module::collect;
 pub use module::{Module, Slot, Visitor};
 pub use param::{Param, State};
+pub use pooling::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};
 pub use sequential::Sequential;

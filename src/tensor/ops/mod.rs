@@ -1,10 +1,17 @@
 //! Operations with their gradients, one family a file.
 
 mod binary;
+mod conv;
 mod dtype;
+mod loss;
 mod matmul;
+mod pooling;
 mod reduce;
 mod unary;
+
+pub use conv::{Conv1dOptions, conv_weight_layout};
+pub use loss::{ClassLossOptions, Reduction};
+pub use pooling::Windows;
 
 use super::Tensor;
 use crate::compute::DType;
@@ -75,4 +82,17 @@ pub(crate) fn autocast_pair(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> 
         return Ok((a.to_dtype(wide)?, b.to_dtype(wide)?));
     }
     Ok((a.clone(), b.clone()))
+}
+
+/// The value off the tape in the type that kernels compute in: 16-bit types in `f32`, others as they are.
+pub(crate) fn wide(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 | DType::Bf16 => x.detach().to_dtype(DType::F32),
+        _ => Ok(x.detach()),
+    }
+}
+
+/// A fresh result in the type of the operands.
+pub(crate) fn narrowed(y: Tensor, dtype: DType) -> Result<Tensor> {
+    if y.dtype() == dtype { Ok(y) } else { y.to_dtype(dtype) }
 }

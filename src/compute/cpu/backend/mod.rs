@@ -1,11 +1,15 @@
 //! The CPU as a [`Backend`]: picks the kernel for element type and memory order.
 
+mod conv;
+mod loss;
 mod narrow;
 mod plain;
+mod pooling;
 
 use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
 use super::{Cpu, unary};
-use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, Unary};
+use crate::compute::Pooling;
+use crate::compute::backend::{Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Product, Reduce, Unary};
 use crate::compute::dtype::{DType, bf16, f16};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
@@ -61,6 +65,23 @@ macro_rules! by_type {
                 type $T = u8;
                 $body
             }
+        }
+    };
+}
+
+/// The same for the types that kernels compute in; front ends widen the others.
+macro_rules! real_type {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => unreachable!("front ends widen {other} before they call"),
         }
     };
 }
@@ -165,6 +186,53 @@ impl Backend for CpuBackend {
                 Product { a: Arg { layout: &a_one, ..product.a }, b: Arg { layout: &b_one, ..product.b }, ..product };
             self.product(product, out, &one(at));
         }
+    }
+
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        x: Arg<'_>,
+        weight: Arg<'_>,
+        bias: Option<Arg<'_>>,
+        activation: gemm::Activation,
+        out: &mut Buffer,
+    ) {
+        real_type!(out.dtype(), T => conv::forward::<T>(&self.cpu, shape, x, weight, bias, activation, out));
+    }
+
+    fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => conv::input_grad::<T>(&self.cpu, shape, dy, weight, dx));
+    }
+
+    fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>) {
+        real_type!(dw.dtype(), T => conv::weight_grad::<T>(&self.cpu, shape, x, dy, dw, db));
+    }
+
+    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>) {
+        let taps = taps.map(Buffer::as_mut_slice);
+        real_type!(out.dtype(), T => pooling::max::<T>(&self.cpu, pool, x.dense(), rectify, out.as_mut_slice(), taps));
+    }
+
+    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => pooling::max_grad::<T>(&self.cpu, pool, taps.dense(), dy.dense(), dx.as_mut_slice()));
+    }
+
+    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => pooling::avg::<T>(&self.cpu, pool, count_padding, x.dense(), out.as_mut_slice()));
+    }
+
+    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => {
+            pooling::avg_grad::<T>(&self.cpu, pool, count_padding, dy.dense(), dx.as_mut_slice());
+        });
+    }
+
+    fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> Result<f64, i32> {
+        loss::weigh(loss, classes)
+    }
+
+    fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>) {
+        real_type!(x.dtype(), T => loss::class_loss::<T>(&self.cpu, loss, x, losses, dx));
     }
 }
 
