@@ -155,6 +155,7 @@ impl<U: Copy, S: Copy> Problem<U, S> {
                                 b_step,
                                 c,
                                 c_row: self.c_row,
+                                next_c: c.wrapping_add(tile.len() * self.c_row),
                                 last: panel_cols.len() - (used - 1) * kernels.lanes,
                                 add: self.add || k_block > 0,
                                 bias_cols: bias(self.bias_cols, panel_cols.start),

@@ -27,6 +27,8 @@ pub struct Tile<U, S> {
     pub c: *mut S,
     /// From one row of C to the next.
     pub c_row: usize,
+    /// The tile of C that comes next, to be fetched meanwhile; any address will do.
+    pub next_c: *const S,
     /// Columns in the last vector, 1 to the number of lanes.
     pub last: usize,
     /// Whether the chains start at C; else at zero.
@@ -63,6 +65,8 @@ pub(super) trait Lanes {
     /// Lanes of a vector.
     const LANES: usize;
 
+    /// Asks for the cache line at `at`, which need not be readable.
+    unsafe fn fetch(at: *const Self::Sum);
     /// The first `n` lanes, `1 <= n <= LANES`.
     unsafe fn mask(n: usize) -> Self::Mask;
     /// One unit in all lanes.
@@ -108,6 +112,11 @@ pub(super) unsafe fn tile<L: Lanes, const M: usize, const N: usize>(t: &Tile<L::
                     sums[i][j] = L::load_sums(c.add(j * L::LANES));
                 }
                 sums[i][N - 1] = L::load_sums_some(c.add((N - 1) * L::LANES), mask);
+            }
+        }
+        for i in 0..M {
+            for j in 0..N {
+                L::fetch(t.next_c.wrapping_add(i * t.c_row + j * L::LANES));
             }
         }
         let mut b = t.b;

@@ -18,11 +18,13 @@ mod mat;
 mod micro;
 mod naive;
 mod pack;
-mod plan;
+pub mod plan;
 mod portable;
 mod product;
 mod real;
 mod scratch;
+#[cfg(target_arch = "x86_64")]
+mod transpose512;
 #[cfg(test)]
 mod tests;
 

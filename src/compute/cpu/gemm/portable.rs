@@ -20,6 +20,8 @@ macro_rules! lanes {
             const LANES: usize = $n;
 
             #[inline(always)]
+            unsafe fn fetch(_: *const $t) {}
+            #[inline(always)]
             unsafe fn mask(n: usize) -> usize {
                 n
             }
