@@ -23,6 +23,10 @@ impl Lanes for F32Lanes {
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
     }
     #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+    #[inline(always)]
     unsafe fn mask(n: usize) -> __m256i {
         _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
     }
@@ -117,6 +121,10 @@ impl Lanes for F64Lanes {
     #[inline(always)]
     unsafe fn fetch(at: *const Self::Sum) {
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
     }
     #[inline(always)]
     unsafe fn mask(n: usize) -> __m256i {

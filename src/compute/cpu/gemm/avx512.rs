@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::kernels::{Kernels, tiles_of_32_registers};
 use super::micro::{Lanes, Tile, tile};
 use super::pack::pack;
-use super::transpose512::{pack_rows_4, pack_rows_8};
+use super::transpose512::{pack_cols_4, pack_cols_8, pack_rows_4, pack_rows_8};
 
 /// 16 `f32`.
 pub(super) struct F32Lanes;
@@ -22,6 +22,10 @@ impl Lanes for F32Lanes {
     #[inline(always)]
     unsafe fn fetch(at: *const Self::Sum) {
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
     }
     #[inline(always)]
     unsafe fn mask(n: usize) -> __mmask16 {
@@ -99,6 +103,8 @@ unsafe fn f32_pack(
 ) {
     if step_stride == 1 && lane_stride != 1 {
         pack_rows_4(to.cast(), width, lanes, steps, from.cast(), lane_stride)
+    } else if lane_stride == 1 {
+        pack_cols_4(to.cast(), width, lanes, steps, from.cast(), step_stride)
     } else {
         pack(to, width, lanes, steps, from, lane_stride, step_stride)
     }
@@ -122,6 +128,10 @@ impl Lanes for F64Lanes {
     #[inline(always)]
     unsafe fn fetch(at: *const Self::Sum) {
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
     }
     #[inline(always)]
     unsafe fn mask(n: usize) -> __mmask8 {
@@ -199,6 +209,8 @@ unsafe fn f64_pack(
 ) {
     if step_stride == 1 && lane_stride != 1 {
         pack_rows_8(to.cast(), width, lanes, steps, from.cast(), lane_stride)
+    } else if lane_stride == 1 {
+        pack_cols_8(to.cast(), width, lanes, steps, from.cast(), step_stride)
     } else {
         pack(to, width, lanes, steps, from, lane_stride, step_stride)
     }

@@ -18,15 +18,15 @@ mod mat;
 mod micro;
 mod naive;
 mod pack;
-pub mod plan;
+mod plan;
 mod portable;
 mod product;
 mod real;
 mod scratch;
-#[cfg(target_arch = "x86_64")]
-mod transpose512;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod transpose512;
 
 pub use epilogue::{Activation, Bias, Epilogue, Store};
 pub use mat::{Mat, MatMut};

@@ -22,6 +22,8 @@ macro_rules! lanes {
             #[inline(always)]
             unsafe fn fetch(_: *const $t) {}
             #[inline(always)]
+            unsafe fn fetch_far(_: *const u8) {}
+            #[inline(always)]
             unsafe fn mask(n: usize) -> usize {
                 n
             }

@@ -2,6 +2,9 @@
 
 use std::arch::x86_64::*;
 
+/// Bytes of a row that packing fetches ahead.
+const AHEAD: usize = 512;
+
 /// Packs units of 4 bytes whose steps lie next to one another; arguments as for
 /// [`PackFn`](super::kernels::PackFn).
 ///
@@ -27,7 +30,9 @@ pub(super) unsafe fn pack_rows_4(
                 let mut rows = [_mm512_setzero_si512(); 16];
                 for (i, row) in rows.iter_mut().enumerate() {
                     if lane + i < lanes {
-                        *row = _mm512_maskz_loadu_epi32(mask, from.add(i * lane_stride));
+                        let from = from.add(i * lane_stride);
+                        *row = _mm512_maskz_loadu_epi32(mask, from);
+                        _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD / 4).cast());
                     }
                 }
                 let steps = transpose_16(rows);
@@ -65,7 +70,9 @@ pub(super) unsafe fn pack_rows_8(
                 let mut rows = [_mm512_setzero_si512(); 8];
                 for (i, row) in rows.iter_mut().enumerate() {
                     if lane + i < lanes {
-                        *row = _mm512_maskz_loadu_epi64(mask, from.add(i * lane_stride));
+                        let from = from.add(i * lane_stride);
+                        *row = _mm512_maskz_loadu_epi64(mask, from);
+                        _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD / 8).cast());
                     }
                 }
                 let steps = transpose_8(rows);
@@ -75,6 +82,76 @@ pub(super) unsafe fn pack_rows_8(
                         _mm512_storeu_si512(to.add(i * width).cast(), *units);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Packs units of 4 bytes whose lanes lie next to one another; arguments as for
+/// [`PackFn`](super::kernels::PackFn).
+///
+/// # Safety
+/// As for [`pack_rows_4`].
+#[inline(always)]
+pub(super) unsafe fn pack_cols_4(
+    to: *mut i32,
+    width: usize,
+    lanes: usize,
+    steps: usize,
+    from: *const i32,
+    step_stride: usize,
+) {
+    // SAFETY: as in `pack_rows_4`.
+    unsafe {
+        if lanes == 32 && width == 32 {
+            for step in 0..steps {
+                let (to, from) = (to.add(step * width), from.add(step * step_stride));
+                _mm512_storeu_si512(to.cast(), _mm512_loadu_si512(from.cast()));
+                _mm512_storeu_si512(to.add(16).cast(), _mm512_loadu_si512(from.add(16).cast()));
+            }
+            return;
+        }
+        for first in (0..width).step_by(16) {
+            let count = lanes.saturating_sub(first).min(16);
+            let mask = ((0xffff_u32 << count) >> 16) as u16;
+            for step in 0..steps {
+                let units = _mm512_maskz_loadu_epi32(mask, from.wrapping_add(step * step_stride + first));
+                _mm512_storeu_si512(to.add(step * width + first).cast(), units);
+            }
+        }
+    }
+}
+
+/// Packs units of 8 bytes whose lanes lie next to one another; arguments as for
+/// [`PackFn`](super::kernels::PackFn).
+///
+/// # Safety
+/// As for [`pack_rows_4`].
+#[inline(always)]
+pub(super) unsafe fn pack_cols_8(
+    to: *mut i64,
+    width: usize,
+    lanes: usize,
+    steps: usize,
+    from: *const i64,
+    step_stride: usize,
+) {
+    // SAFETY: as in `pack_rows_4`.
+    unsafe {
+        if lanes == 16 && width == 16 {
+            for step in 0..steps {
+                let (to, from) = (to.add(step * width), from.add(step * step_stride));
+                _mm512_storeu_si512(to.cast(), _mm512_loadu_si512(from.cast()));
+                _mm512_storeu_si512(to.add(8).cast(), _mm512_loadu_si512(from.add(8).cast()));
+            }
+            return;
+        }
+        for first in (0..width).step_by(8) {
+            let count = lanes.saturating_sub(first).min(8);
+            let mask = ((0xff_u32 << count) >> 8) as u8;
+            for step in 0..steps {
+                let units = _mm512_maskz_loadu_epi64(mask, from.wrapping_add(step * step_stride + first));
+                _mm512_storeu_si512(to.add(step * width + first).cast(), units);
             }
         }
     }
