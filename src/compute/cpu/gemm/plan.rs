@@ -78,11 +78,24 @@ pub(super) struct Cut {
 const SHARE: usize = 1 << 11;
 
 impl Cut {
+    /// All in one part.
+    pub const NONE: Self = Self { rows: 1, cols: 1 };
+
+    /// Number of parts.
+    pub fn parts(self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// How many workers so many products of a number and a vector are worth.
+    pub fn worth(total: usize) -> usize {
+        (total / SHARE).max(1)
+    }
+
     /// Cuts `rows` rows by `granules` groups of columns, of `vectors` vectors each, for at most `workers` workers.
     /// Columns are cut rather than rows where that is as even, so that every worker meets its own columns of B again.
     pub fn choose(rows: usize, granules: usize, vectors: usize, steps: usize, workers: usize) -> Self {
         let total = rows * granules * vectors * steps;
-        let workers = workers.min(total / SHARE).max(1);
+        let workers = workers.min(Self::worth(total));
         let mut best = (usize::MAX, Self { rows: 1, cols: 1 });
         for cols in (1..=workers.min(granules)).rev() {
             let parts = (workers / cols).min(rows.max(1));
