@@ -5,10 +5,13 @@
 //! set it agrees within the tolerance stated beside it, since sums are grouped by lane and products fused where the
 //! machine can.
 
+pub mod binary;
+pub mod copy;
 pub mod lanes;
 pub mod map;
 pub mod math;
 mod parts;
+mod strided;
 pub mod unary;
 
 pub use parts::{Parts, blocks};
