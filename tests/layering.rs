@@ -12,6 +12,8 @@ const RANKS: &[(&str, u8)] = &[
     ("compute", 1),
     ("lattice", 1),
     ("neuron", 3),
+    ("tensor", 3),
+    ("nn", 4),
     ("synapse", 4),
     ("model", 5),
     ("engine", 6),

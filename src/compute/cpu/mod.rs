@@ -5,9 +5,17 @@
 //! set it agrees within the tolerance stated beside it, since sums are grouped by lane and products fused where the
 //! machine can.
 
+mod backend;
+pub mod gemm;
+pub mod lanes;
+pub mod map;
+pub mod math;
 pub mod conv;
 mod parts;
+pub mod unary;
+pub mod walk;
 
+pub use backend::CpuBackend;
 pub use parts::{Parts, blocks};
 
 use super::{Crew, Isa};
