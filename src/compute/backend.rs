@@ -4,6 +4,7 @@
 //! outputs are buffers of their own of the right length. A kernel writes every element of its output.
 
 use super::dtype::{DType, Element};
+use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use super::memory::Buffer;
 use super::shape::Layout;
 use crate::rng::Key;
@@ -193,4 +194,9 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn product(&self, product: Product<'_>, out: &mut Buffer, at: &Layout);
     /// The same for a batch of equal shapes: three axes everywhere, a stride of 0 repeats an operand.
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+    /// Neurons over many steps: see [`LifStep`](super::LifStep). `f32`, `f64`; the same bits on every device.
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>);
+    /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
+    /// threshold is infinite and nothing varies), the input is not read.
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>);
 }

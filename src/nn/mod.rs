@@ -5,14 +5,20 @@
 
 mod activation;
 mod init;
+mod lif_layer;
 mod linear;
 mod module;
+mod over_time;
 mod param;
 mod sequential;
 
 pub use activation::{Elu, Gelu, GeluTanh, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use init::{Init, InitRng};
+pub use lif_layer::{Carry, LiLayer, LifLayer, LifModel};
 pub use linear::Linear;
 pub use module::{Module, Slot, Visitor};
+pub use over_time::{OverTime, Readout};
 pub use param::{Param, State};
 pub use sequential::Sequential;
+
+pub use crate::compute::{Reset, Surrogate};

@@ -7,6 +7,7 @@
 
 mod backend;
 pub mod gemm;
+pub mod lif;
 mod parts;
 pub mod walk;
 

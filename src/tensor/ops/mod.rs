@@ -4,7 +4,10 @@ mod binary;
 mod dtype;
 mod matmul;
 mod reduce;
+mod spiking;
 mod unary;
+
+pub use spiking::{LifConstantsEach, LifRun, LifState};
 
 use super::Tensor;
 use crate::error::{Error, Result};

@@ -4,8 +4,10 @@ mod plain;
 
 use super::Cpu;
 use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
+use super::lif;
 use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, Unary};
 use crate::compute::dtype::{DType, bf16, f16};
+use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
 use crate::rng::Key;
@@ -137,6 +139,20 @@ impl Backend for CpuBackend {
             let product =
                 Product { a: Arg { layout: &a_one, ..product.a }, b: Arg { layout: &b_one, ..product.b }, ..product };
             self.product(product, out, &one(at));
+        }
+    }
+
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::forward::<f64>(&self.cpu, scan, out),
+            _ => lif::forward::<f32>(&self.cpu, scan, out),
+        }
+    }
+
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
+            _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
         }
     }
 }
