@@ -4,6 +4,7 @@
 //! outputs are buffers of their own of the right length. A kernel writes every element of its output.
 
 use super::dtype::{DType, Element};
+use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use super::memory::Buffer;
 use super::shape::Layout;
 use super::windows::Pooling;
@@ -208,4 +209,9 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;
     /// The loss of each row of `x`, and the gradient of their sum. Row-major. `f32`, `f64`.
     fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>);
+    /// Neurons over many steps: see [`LifStep`](super::LifStep). `f32`, `f64`; the same bits on every device.
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>);
+    /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
+    /// threshold is infinite and nothing varies), the input is not read.
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>);
 }

@@ -10,6 +10,7 @@ mod device;
 mod dtype;
 pub mod input;
 mod isa;
+mod lif;
 mod mailbox;
 mod memory;
 pub mod poisson;
@@ -27,6 +28,7 @@ pub use backend::{
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;
+pub use lif::{LifArriving, LifGradients, LifOut, LifScan, LifStep, LifVarying, Reset, Surrogate};
 pub use mailbox::Mailbox;
 pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;

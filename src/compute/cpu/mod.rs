@@ -11,6 +11,7 @@ pub mod conv;
 pub mod copy;
 pub mod gemm;
 pub mod lanes;
+pub mod lif;
 pub mod map;
 pub mod math;
 mod parts;

@@ -7,11 +7,13 @@ mod loss;
 mod matmul;
 mod pooling;
 mod reduce;
+mod spiking;
 mod unary;
 
 pub use conv::{Conv1dOptions, conv_weight_layout};
 pub use loss::{ClassLossOptions, Reduction};
 pub use pooling::Windows;
+pub use spiking::{LifConstantsEach, LifRun, LifState};
 
 use super::Tensor;
 use crate::compute::DType;

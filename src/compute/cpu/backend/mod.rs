@@ -7,10 +7,11 @@ mod plain;
 mod pooling;
 
 use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
-use super::{Cpu, unary};
+use super::{Cpu, lif, unary};
 use crate::compute::Pooling;
 use crate::compute::backend::{Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Product, Reduce, Unary};
 use crate::compute::dtype::{DType, bf16, f16};
+use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
 use crate::rng::Key;
@@ -233,6 +234,20 @@ impl Backend for CpuBackend {
 
     fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>) {
         real_type!(x.dtype(), T => loss::class_loss::<T>(&self.cpu, loss, x, losses, dx));
+    }
+
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::forward::<f64>(&self.cpu, scan, out),
+            _ => lif::forward::<f32>(&self.cpu, scan, out),
+        }
+    }
+
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
+            _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
+        }
     }
 }
 
