@@ -48,25 +48,8 @@ impl<'a> Arg<'a> {
 /// Functions of one number, and what their derivatives are computed from.
 pub use super::cpu::unary::{Saved as UnarySaved, Unary};
 
-/// Functions of two numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Binary {
-    /// a + b
-    Add,
-    /// a - b
-    Sub,
-    /// a b
-    Mul,
-    /// a / b; integers truncate, and give 0 for b = 0
-    Div,
-    /// The smaller; NaN if either is
-    Min,
-    /// The larger; NaN if either is
-    Max,
-    /// a to the power b
-    Pow,
-}
+/// Functions of two numbers. Integers are computed in double precision and saturate; division by 0 gives 0 there.
+pub use super::cpu::binary::Binary;
 
 /// Comparisons; the result is `u8`, 1 for true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
