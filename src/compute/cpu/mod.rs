@@ -6,11 +6,11 @@
 //! machine can.
 
 mod backend;
+pub mod conv;
 pub mod gemm;
 pub mod lanes;
 pub mod map;
 pub mod math;
-pub mod conv;
 mod parts;
 pub mod unary;
 pub mod walk;
