@@ -7,7 +7,11 @@
 
 mod backend;
 pub mod gemm;
+pub mod lanes;
+pub mod map;
+pub mod math;
 mod parts;
+pub mod unary;
 pub mod walk;
 
 pub use backend::CpuBackend;
