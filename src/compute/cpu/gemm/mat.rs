@@ -1,7 +1,5 @@
 //! Views of matrices: a slice with a size and strides, checked once when made.
 
-#![allow(unsafe_code)]
-
 use super::super::Parts;
 
 /// The last place a matrix of this layout touches plus one, in elements.
