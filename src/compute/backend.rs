@@ -135,6 +135,8 @@ pub enum Reduce {
 
 /// Function applied to a product while it is in cache.
 pub use super::cpu::gemm::Activation;
+/// What a step of an optimizer does to each element, and the columns it works on.
+pub use super::cpu::optimizer::{Rule, Update};
 
 /// A product of matrices with what follows it: `out = activation(a b + bias)`, or `out += a b`.
 #[derive(Debug)]
@@ -193,4 +195,12 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn product(&self, product: Product<'_>, out: &mut Buffer, at: &Layout);
     /// The same for a batch of equal shapes: three axes everywhere, a stride of 0 repeats an operand.
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+    /// `out[i] += x[i]` in memory order. Dense input; floating point, the same type on both sides.
+    fn accumulate(&self, x: Arg<'_>, out: &mut Buffer);
+    /// One step of an optimizer on all parameters at once, after every gradient was multiplied by `scale` and then held
+    /// within `±bound`. Types are those documented at [`Update`].
+    fn optimize(&self, updates: &mut [Update<'_>], scale: f64, bound: f64);
+    /// Sum of the squares of all gradients in double precision, independent of the number of workers; not finite if any
+    /// element is not.
+    fn gradient_squares(&self, updates: &[Update<'_>]) -> f64;
 }

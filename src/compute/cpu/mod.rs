@@ -10,12 +10,13 @@ pub mod gemm;
 pub mod lanes;
 pub mod map;
 pub mod math;
+pub mod optimizer;
 mod parts;
 pub mod unary;
 pub mod walk;
 
 pub use backend::CpuBackend;
-pub use parts::{Parts, blocks};
+pub use parts::{GRANULE, Parts, blocks, column_share};
 
 use super::{Crew, Isa};
 

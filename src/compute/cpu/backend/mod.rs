@@ -4,7 +4,8 @@ mod plain;
 
 use super::Cpu;
 use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
-use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, Unary};
+use super::optimizer;
+use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, Unary, Update};
 use crate::compute::dtype::{DType, bf16, f16};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
@@ -138,6 +139,18 @@ impl Backend for CpuBackend {
                 Product { a: Arg { layout: &a_one, ..product.a }, b: Arg { layout: &b_one, ..product.b }, ..product };
             self.product(product, out, &one(at));
         }
+    }
+
+    fn accumulate(&self, x: Arg<'_>, out: &mut Buffer) {
+        optimizer::accumulate(&self.cpu, x, out);
+    }
+
+    fn optimize(&self, updates: &mut [Update<'_>], scale: f64, bound: f64) {
+        optimizer::optimize(&self.cpu, updates, scale, bound);
+    }
+
+    fn gradient_squares(&self, updates: &[Update<'_>]) -> f64 {
+        optimizer::gradient_squares(&self.cpu, updates)
     }
 }
 
