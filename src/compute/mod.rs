@@ -22,7 +22,8 @@ mod windows;
 
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
-    Activation, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Product, Reduce, Unary,
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
+    Reduce, Unary,
 };
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};

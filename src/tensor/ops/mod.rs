@@ -2,15 +2,20 @@
 
 mod binary;
 mod conv;
+mod dropout;
 mod dtype;
+mod index;
 mod loss;
 mod matmul;
+mod norm;
 mod pooling;
 mod reduce;
+mod softmax;
 mod unary;
 
 pub use conv::{Conv1dOptions, conv_weight_layout};
 pub use loss::{ClassLossOptions, Reduction};
+pub use norm::BatchNormed;
 pub use pooling::Windows;
 
 use super::Tensor;
