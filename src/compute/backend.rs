@@ -4,6 +4,7 @@
 //! outputs are buffers of their own of the right length. A kernel writes every element of its output.
 
 use super::dtype::{DType, Element};
+use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use super::memory::Buffer;
 use super::shape::Layout;
 use super::windows::Pooling;
@@ -44,67 +45,11 @@ impl<'a> Arg<'a> {
     }
 }
 
-/// Functions of one number. Each has its derivative in [`Backend::unary_grad`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// a x + b
-    Affine(f64, f64),
-    /// |x|; derivative 0 at 0
-    Abs,
-    /// x²
-    Square,
-    /// √x
-    Sqrt,
-    /// 1/√x
-    Rsqrt,
-    /// 1/x
-    Recip,
-    /// eˣ
-    Exp,
-    /// ln x
-    Ln,
-    /// tanh x
-    Tanh,
-    /// 1/(1 + e⁻ˣ)
-    Sigmoid,
-    /// max(x, 0)
-    Relu,
-    /// x where x > 0, else a x
-    LeakyRelu(f64),
-    /// x where x > 0, else a (eˣ - 1)
-    Elu(f64),
-    /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))): Hendrycks & Gimpel (2016), arXiv:1606.08415
-    GeluTanh,
-    /// x/2 (1 + erf(x/√2))
-    Gelu,
-    /// x / (1 + e⁻ˣ)
-    Silu,
-    /// ln(1 + eˣ)
-    Softplus,
-    /// x held between two bounds; derivative 1 between and at them, 0 outside
-    Clamp(f64, f64),
-}
+/// Functions of one number, and what their derivatives are computed from.
+pub use super::cpu::unary::{Saved as UnarySaved, Unary};
 
-/// Functions of two numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Binary {
-    /// a + b
-    Add,
-    /// a - b
-    Sub,
-    /// a b
-    Mul,
-    /// a / b; integers truncate, and give 0 for b = 0
-    Div,
-    /// The smaller; NaN if either is
-    Min,
-    /// The larger; NaN if either is
-    Max,
-    /// a to the power b
-    Pow,
-}
+/// Functions of two numbers. Integers are computed in double precision and saturate; division by 0 gives 0 there.
+pub use super::cpu::binary::Binary;
 
 /// Comparisons; the result is `u8`, 1 for true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -226,11 +171,12 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// Converts element by element to the type of `out`, in memory order. Dense input, any types.
     fn cast(&self, x: Arg<'_>, out: &mut Buffer);
-    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for `Affine`, `Abs`, `Square`,
-    /// `Relu` and `Clamp`.
+    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for functions that need no more
+    /// than arithmetic and comparisons.
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer);
-    /// `dx[i] = dy[i] * op'(x[i])`, given `y = op(x)` as well. All dense in the same memory order; floating point.
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// `dx[i] = dy[i] * op'(x[i])`, where `saved` is the argument or the result of `op` as [`Unary::saved`] tells. All
+    /// dense in the same memory order; floating point.
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
     /// `out = op(a, b)` where layout `at` puts it; `a` and `b` have its shape (stride 0 where stretched). Any type.
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// The same for comparisons; `out` is `u8`.
@@ -314,4 +260,9 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn one_hot(&self, index: Arg<'_>, out: &mut Buffer);
     /// The first element of `index` (`i32`, dense) that is not in `0..below`.
     fn stray_index(&self, index: Arg<'_>, below: usize) -> Option<i32>;
+    /// Neurons over many steps: see [`LifStep`](super::LifStep). `f32`, `f64`; the same bits on every device.
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>);
+    /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
+    /// threshold is infinite and nothing varies), the input is not read.
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>);
 }

@@ -10,6 +10,7 @@ mod device;
 mod dtype;
 pub mod input;
 mod isa;
+mod lif;
 mod mailbox;
 mod memory;
 pub mod poisson;
@@ -23,11 +24,12 @@ mod windows;
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
     Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
-    Reduce, Unary,
+    Reduce, Unary, UnarySaved,
 };
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;
+pub use lif::{LifArriving, LifGradients, LifOut, LifScan, LifStep, LifVarying, Reset, Surrogate};
 pub use mailbox::Mailbox;
 pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;

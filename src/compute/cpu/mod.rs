@@ -6,12 +6,16 @@
 //! machine can.
 
 mod backend;
+pub mod binary;
 pub mod conv;
+pub mod copy;
 pub mod gemm;
 pub mod lanes;
+pub mod lif;
 pub mod map;
 pub mod math;
 mod parts;
+mod strided;
 pub mod unary;
 pub mod walk;
 

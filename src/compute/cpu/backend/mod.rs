@@ -3,22 +3,27 @@
 mod conv;
 mod index;
 mod loss;
+mod narrow;
 mod norm;
+mod order;
 mod plain;
 mod pooling;
 mod random;
 mod softmax;
 
-use super::Cpu;
-use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
+use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
+use super::lanes::Float;
+use super::{Cpu, binary, copy, lif, unary};
 use crate::compute::Pooling;
 use crate::compute::backend::{
     Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, Reduce, Unary,
 };
-use crate::compute::dtype::{DType, bf16, f16};
+use crate::compute::dtype::{DType, Element, bf16, f16};
+use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
 use crate::rng::Key;
+use order::Ordered;
 
 /// The kernels of a crew of CPU workers.
 #[derive(Debug)]
@@ -93,7 +98,7 @@ macro_rules! real_type {
 
 impl Backend for CpuBackend {
     fn fill(&self, out: &mut Buffer, value: f64) {
-        by_type!(out.dtype(), T => out.as_mut_slice::<T>().fill(crate::compute::Element::of_f64(value)));
+        by_type!(out.dtype(), T => out.as_mut_slice::<T>().fill(Element::of_f64(value)));
     }
 
     fn fill_uniform(&self, out: &mut Buffer, low: f64, high: f64, key: Key) {
@@ -105,7 +110,14 @@ impl Backend for CpuBackend {
     }
 
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        by_type!(out.dtype(), T => plain::copy::<T>(x, out.as_mut_slice(), at));
+        by_type!(out.dtype(), T => match Ordered::new(at, [x.layout]) {
+            Some(ordered) if !x.is_empty() => {
+                let from = &x.buffer.as_slice::<T>()[x.layout.offset..];
+                let len = at.shape.len();
+                copy::strided_copy(&self.cpu, ordered.shape(), from, ordered.strides(0), &mut out.as_mut_slice()[..len]);
+            }
+            _ => plain::copy::<T>(x, out.as_mut_slice(), at),
+        });
     }
 
     fn cast(&self, x: Arg<'_>, out: &mut Buffer) {
@@ -113,15 +125,50 @@ impl Backend for CpuBackend {
     }
 
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer) {
-        by_type!(out.dtype(), T => plain::unary::<T>(op, x.dense(), out.as_mut_slice()));
+        match out.dtype() {
+            DType::F32 => unary::unary::<f32>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F64 => unary::unary::<f64>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F16 => narrow::map1::<f16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            DType::Bf16 => narrow::map1::<bf16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            integer => by_type!(integer, T => plain::unary_integer::<T>(op, x.dense(), out.as_mut_slice())),
+        }
     }
 
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
-        by_type!(dx.dtype(), T => plain::unary_grad::<T>(op, x.dense(), y.dense(), dy.dense(), dx.as_mut_slice()));
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        let block = |saved: &[f32], dy: &[f32], dx: &mut [f32]| {
+            unary::unary_backward_block(self.cpu.isa, op, saved, dy, dx);
+        };
+        match dx.dtype() {
+            DType::F32 => {
+                unary::unary_backward::<f32>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F64 => {
+                unary::unary_backward::<f64>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F16 => {
+                narrow::map2::<f16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            DType::Bf16 => {
+                narrow::map2::<bf16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            other => unreachable!("front ends ask for no gradient in {other}"),
+        }
     }
 
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        by_type!(out.dtype(), T => plain::binary::<T>(op, a, b, out.as_mut_slice(), at));
+        let same = a.layout.same_order(at) && b.layout.same_order(at) && at.is_dense();
+        let block = |a: &[f32], b: &[f32], out: &mut [f32]| binary::binary_block(self.cpu.isa, op, a, b, out);
+        match out.dtype() {
+            DType::F32 => real_binary::<f32>(&self.cpu, op, a, b, out, at),
+            DType::F64 => real_binary::<f64>(&self.cpu, op, a, b, out, at),
+            DType::F16 if same => narrow::map2::<f16>(&self.cpu, a.dense(), b.dense(), out.as_mut_slice(), &block),
+            DType::Bf16 if same => narrow::map2::<bf16>(&self.cpu, a.dense(), b.dense(), out.as_mut_slice(), &block),
+            other => by_type!(other, T => plain::binary::<T>(op, a, b, out.as_mut_slice(), at)),
+        }
     }
 
     fn compare(&self, op: Compare, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
@@ -149,20 +196,10 @@ impl Backend for CpuBackend {
     }
 
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        let batch = at.shape.dims()[0];
-        for i in 0..batch {
-            let product = Product { a, b, bias: None, activation: gemm::Activation::Identity, keep: None };
-            let one = |layout: &Layout| {
-                let dims = &layout.shape.dims()[1..];
-                let mut own = Layout::row_major(dims.into());
-                own.strides[..2].copy_from_slice(&layout.strides[1..3]);
-                own.offset = layout.offset + i * layout.strides[0];
-                own
-            };
-            let (a_one, b_one) = (one(a.layout), one(b.layout));
-            let product =
-                Product { a: Arg { layout: &a_one, ..product.a }, b: Arg { layout: &b_one, ..product.b }, ..product };
-            self.product(product, out, &one(at));
+        match out.dtype() {
+            DType::F32 => real_batch::<f32>(&self.cpu, a, b, out, at),
+            DType::F64 => real_batch::<f64>(&self.cpu, a, b, out, at),
+            other => unreachable!("front ends widen batches of {other}"),
         }
     }
 
@@ -277,20 +314,65 @@ impl Backend for CpuBackend {
         let inside = |i: &i32| usize::try_from(*i).is_ok_and(|i| i < below);
         index.dense::<i32>().iter().copied().find(|i| !inside(i))
     }
+
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::forward::<f64>(&self.cpu, scan, out),
+            _ => lif::forward::<f32>(&self.cpu, scan, out),
+        }
+    }
+
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
+            _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
+        }
+    }
 }
 
-fn mat<'a, T: crate::compute::Element>(arg: &Arg<'a>) -> Mat<'a, T> {
+fn mat<'a, T: Element>(arg: &Arg<'a>) -> Mat<'a, T> {
     let [rows, cols] = [arg.layout.shape.dims()[0], arg.layout.shape.dims()[1]];
     let data = arg.buffer.as_slice::<T>();
     Mat::new(&data[arg.layout.offset.min(data.len())..], rows, cols, arg.layout.strides[0], arg.layout.strides[1])
 }
 
-fn real_product<T: gemm::Real + crate::compute::Element>(
-    cpu: &Cpu,
-    product: Product<'_>,
-    out: &mut Buffer,
-    at: &Layout,
-) {
+fn real_binary<T: Float + Element>(cpu: &Cpu, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
+    match Ordered::new(at, [a.layout, b.layout]) {
+        Some(ordered) if !at.shape.is_empty() => {
+            let (x, y) = (&a.buffer.as_slice::<T>()[a.layout.offset..], &b.buffer.as_slice::<T>()[b.layout.offset..]);
+            let (x_strides, y_strides) = (ordered.strides(0), ordered.strides(1));
+            let out = &mut out.as_mut_slice()[..at.shape.len()];
+            binary::strided_binary(cpu, op, ordered.shape(), x, x_strides, y, y_strides, out);
+        }
+        _ => plain::binary::<T>(op, a, b, out.as_mut_slice(), at),
+    }
+}
+
+fn real_batch<T: gemm::Real + Element>(cpu: &Cpu, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
+    let count = at.shape.dims()[0];
+    if at.shape.is_empty() {
+        return;
+    }
+    let batch = |arg: &Arg<'_>| {
+        let (dims, strides) = (arg.layout.shape.dims(), &arg.layout.strides);
+        (strides[0], [dims[1], dims[2], strides[1], strides[2]])
+    };
+    let (x, y) = (&a.buffer.as_slice::<T>()[a.layout.offset..], &b.buffer.as_slice::<T>()[b.layout.offset..]);
+    let ((a_stride, a_shape), (b_stride, b_shape)) = (batch(&a), batch(&b));
+    let [rows, cols] = [at.shape.dims()[1], at.shape.dims()[2]];
+    let c = &mut out.as_mut_slice::<T>()[at.offset..];
+    gemm::gemm_batched(
+        cpu,
+        Store::Set,
+        MatBatch::new(x, count, a_stride, a_shape),
+        MatBatch::new(y, count, b_stride, b_shape),
+        MatBatchMut::new(c, count, at.strides[0], [rows, cols, at.strides[1], at.strides[2]]),
+        Bias::None,
+        gemm::Activation::Identity,
+    );
+}
+
+fn real_product<T: gemm::Real + Element>(cpu: &Cpu, product: Product<'_>, out: &mut Buffer, at: &Layout) {
     let [rows, cols] = [at.shape.dims()[0], at.shape.dims()[1]];
     let c = MatMut::new(&mut out.as_mut_slice::<T>()[at.offset..], rows, cols, at.strides[0], at.strides[1]);
     let epilogue = Epilogue {

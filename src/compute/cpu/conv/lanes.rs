@@ -46,6 +46,23 @@ pub trait Vector: Copy {
     unsafe fn mul(self, o: Self) -> Self;
     /// `max(self, 0)`; NaN stays NaN.
     unsafe fn relu(self) -> Self;
+    /// `to[j * to_row + i] = from[i * from_row + j]` for `i` below `rows` and `j` below `cols`, at most `LANES` each.
+    #[inline(always)]
+    unsafe fn transpose(
+        from: *const Self::Elem,
+        from_row: usize,
+        rows: usize,
+        cols: usize,
+        to: *mut Self::Elem,
+        to_row: usize,
+    ) {
+        for j in 0..cols {
+            for i in 0..rows {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(j * to_row + i) = *from.add(i * from_row + j) };
+            }
+        }
+    }
 }
 
 /// `f32` or `f64`, with its vectors.
@@ -249,7 +266,7 @@ mod x86 {
 
     macro_rules! wide {
         ($name:ident, $elem:ty, $raw:ty, $mask:ty, $lanes:expr, $zero:ident, $set:ident, $load:ident, $store:ident, $mload:ident,
-         $mstore:ident, $fma:ident, $add:ident, $mul:ident, $max:ident) => {
+         $mstore:ident, $fma:ident, $add:ident, $mul:ident, $max:ident $(, $transpose:ident)?) => {
             /// A 512-bit vector.
             #[derive(Clone, Copy)]
             pub struct $name(pub $raw);
@@ -320,6 +337,18 @@ mod x86 {
                     // SAFETY: the trait's promise.
                     Self(unsafe { $max($zero(), self.0) })
                 }
+                $(#[inline(always)]
+                unsafe fn transpose(
+                    from: *const $elem,
+                    from_row: usize,
+                    rows: usize,
+                    cols: usize,
+                    to: *mut $elem,
+                    to_row: usize,
+                ) {
+                    // SAFETY: the trait's promise.
+                    unsafe { $transpose(from, from_row, rows, cols, to, to_row) }
+                })?
             }
         };
     }
@@ -339,7 +368,8 @@ mod x86 {
         _mm512_fmadd_ps,
         _mm512_add_ps,
         _mm512_mul_ps,
-        _mm512_max_ps
+        _mm512_max_ps,
+        transpose16
     );
     wide!(
         F64x8,
@@ -358,6 +388,80 @@ mod x86 {
         _mm512_mul_pd,
         _mm512_max_pd
     );
+
+    /// A transposition of up to 16 by 16 elements in registers; of up to 8 rows in half the steps.
+    #[inline(always)]
+    unsafe fn transpose16(from: *const f32, from_row: usize, rows: usize, cols: usize, to: *mut f32, to_row: usize) {
+        // SAFETY: the promise of `Vector::transpose`; rows and columns that do not exist are masked off.
+        unsafe {
+            let wanted = ((1u32 << cols) - 1) as __mmask16;
+            let written = ((1u32 << rows) - 1) as __mmask16;
+            let mut r = [_mm512_setzero_ps(); 16];
+            if rows <= 8 {
+                for i in 0..8 {
+                    let mask = if i < rows { wanted } else { 0 };
+                    r[i] = _mm512_maskz_loadu_ps(mask, from.wrapping_add(i * from_row));
+                }
+                let fours = [fours(&r, 0), fours(&r, 4)];
+                for j in 0..4 {
+                    // Columns j and 4 + j, then 8 + j and 12 + j.
+                    let low = _mm512_shuffle_f32x4::<0x44>(fours[0][j], fours[1][j]);
+                    let high = _mm512_shuffle_f32x4::<0xEE>(fours[0][j], fours[1][j]);
+                    for (pair, first) in [(low, j), (high, 8 + j)] {
+                        let pair = _mm512_shuffle_f32x4::<0xD8>(pair, pair);
+                        if first < cols {
+                            let column = _mm512_castps512_ps256(pair);
+                            _mm256_mask_storeu_ps(to.add(first * to_row), written as __mmask8, column);
+                        }
+                        if first + 4 < cols {
+                            let column = _mm512_extractf32x8_ps::<1>(pair);
+                            _mm256_mask_storeu_ps(to.add((first + 4) * to_row), written as __mmask8, column);
+                        }
+                    }
+                }
+                return;
+            }
+            for i in 0..16 {
+                let mask = if i < rows { wanted } else { 0 };
+                r[i] = _mm512_maskz_loadu_ps(mask, from.wrapping_add(i * from_row));
+            }
+            let fours = [fours(&r, 0), fours(&r, 4), fours(&r, 8), fours(&r, 12)];
+            for j in 0..4 {
+                let [a, b, c, d] = [fours[0][j], fours[1][j], fours[2][j], fours[3][j]];
+                let low = [_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0x44>(c, d)];
+                let high = [_mm512_shuffle_f32x4::<0xEE>(a, b), _mm512_shuffle_f32x4::<0xEE>(c, d)];
+                let columns = [
+                    _mm512_shuffle_f32x4::<0x88>(low[0], low[1]),
+                    _mm512_shuffle_f32x4::<0xDD>(low[0], low[1]),
+                    _mm512_shuffle_f32x4::<0x88>(high[0], high[1]),
+                    _mm512_shuffle_f32x4::<0xDD>(high[0], high[1]),
+                ];
+                for (l, column) in columns.into_iter().enumerate() {
+                    if 4 * l + j < cols {
+                        _mm512_mask_storeu_ps(to.add((4 * l + j) * to_row), written, column);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows `at` to `at + 3` four by four: 128-bit lane `l` of result `j` is column `4 l + j`.
+    #[inline(always)]
+    unsafe fn fours(r: &[__m512; 16], at: usize) -> [__m512; 4] {
+        // SAFETY: the caller is compiled with the instructions.
+        unsafe {
+            let low = [_mm512_unpacklo_ps(r[at], r[at + 1]), _mm512_unpacklo_ps(r[at + 2], r[at + 3])];
+            let high = [_mm512_unpackhi_ps(r[at], r[at + 1]), _mm512_unpackhi_ps(r[at + 2], r[at + 3])];
+            let (a, b) = (_mm512_castps_pd(low[0]), _mm512_castps_pd(low[1]));
+            let (c, d) = (_mm512_castps_pd(high[0]), _mm512_castps_pd(high[1]));
+            [
+                _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)),
+                _mm512_castpd_ps(_mm512_unpacklo_pd(c, d)),
+                _mm512_castpd_ps(_mm512_unpackhi_pd(c, d)),
+            ]
+        }
+    }
 
     macro_rules! half {
         ($name:ident, $elem:ty, $int:ty, $raw:ty, $lanes:expr, $zero:ident, $set:ident, $load:ident, $store:ident, $mload:ident,

@@ -18,6 +18,7 @@ mod input_gradient;
 pub(in crate::compute::cpu) mod lanes;
 mod naive;
 mod pack;
+mod planar;
 pub(in crate::compute::cpu) mod scratch;
 mod shape;
 mod tile;
