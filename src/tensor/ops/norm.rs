@@ -1,8 +1,9 @@
 //! Normalisation, and the statistics it rests on.
 
-use super::{check_device, check_float, check_same, narrowed, wide};
+use super::{autocast, check_device, check_float, check_same, narrowed, wide};
 use crate::compute::{Affine, Buffer, DType, Device, Layout, Moments, NormGrad, Shape, Unary};
 use crate::error::{Error, Result};
+use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record, records_gradients};
 use std::sync::Arc;
@@ -187,6 +188,10 @@ impl Tensor {
         eps: f64,
     ) -> Result<Self> {
         const OP: &str = "layer_norm";
+        if precision::current().is_some() {
+            let x = autocast(OpClass::Sensitive, self)?;
+            return precision::under(None, || x.layer_norm(normalized, weight, bias, eps));
+        }
         check_float(OP, self)?;
         if normalized.is_empty() || self.is_empty() || !self.dims().ends_with(normalized) {
             return Err(Error::op(
@@ -203,6 +208,10 @@ impl Tensor {
     /// There are no elements, or they are integers.
     pub fn z_score(&self, eps: f64) -> Result<Self> {
         const OP: &str = "z_score";
+        if precision::current().is_some() {
+            let x = autocast(OpClass::Sensitive, self)?;
+            return precision::under(None, || x.z_score(eps));
+        }
         check_float(OP, self)?;
         if self.is_empty() {
             return Err(Error::op(OP, format!("shape {} has no elements", self.shape())));
@@ -395,6 +404,10 @@ impl Tensor {
     /// There is no such axis, the elements are integers, or there are no more than `correction`.
     pub fn var(&self, axes: &[isize], correction: usize, keep: bool) -> Result<Self> {
         const OP: &str = "var";
+        if precision::current().is_some() {
+            let x = autocast(OpClass::Sensitive, self)?;
+            return precision::under(None, || x.var(axes, correction, keep));
+        }
         check_float(OP, self)?;
         let x = self.detach();
         let mean = x.mean(axes, true)?;
@@ -426,6 +439,10 @@ impl Tensor {
     /// # Errors
     /// There is no such axis, or the elements are integers.
     pub fn norm(&self, axes: &[isize], keep: bool) -> Result<Self> {
+        if precision::current().is_some() {
+            let x = autocast(OpClass::Sensitive, self)?;
+            return precision::under(None, || x.norm(axes, keep));
+        }
         check_float("norm", self)?;
         let kept = self.detach().square()?.sum(axes, true)?.sqrt()?;
         let y = if keep {

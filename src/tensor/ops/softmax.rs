@@ -1,8 +1,9 @@
 //! Softmax.
 
-use super::{check_float, narrowed, wide};
+use super::{autocast, check_float, narrowed, wide};
 use crate::compute::{Layout, Shape};
 use crate::error::Result;
+use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record};
 
@@ -51,6 +52,10 @@ impl Tensor {
     }
 
     fn softmax_along(&self, axis: isize, log: bool) -> Result<Self> {
+        if precision::current().is_some() {
+            let x = autocast(OpClass::Sensitive, self)?;
+            return precision::under(None, || x.softmax_along(axis, log));
+        }
         check_float(name(log), self)?;
         let (axis, rank) = (self.shape().axis(name(log), axis)?, self.shape().rank());
         if axis + 1 != rank {
