@@ -122,6 +122,37 @@ pub struct Product<'a> {
     pub keep: Option<&'a mut Buffer>,
 }
 
+/// Means and variances of columns.
+#[derive(Debug, Clone, Copy)]
+pub struct Moments<'a> {
+    /// Mean of each column.
+    pub mean: Arg<'a>,
+    /// Variance of each column.
+    pub var: Arg<'a>,
+    /// Added to the variance before the root is taken.
+    pub eps: f64,
+}
+
+/// Factor and term of each column after normalisation; 1 and 0 where there are none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Affine<'a> {
+    /// Factors.
+    pub weight: Option<Arg<'a>>,
+    /// Terms.
+    pub bias: Option<Arg<'a>>,
+}
+
+/// Where the gradients of a normalisation go; what is `None` is not wanted.
+#[derive(Debug, Default)]
+pub struct NormGrad<'a> {
+    /// Of the input.
+    pub dx: Option<&'a mut Buffer>,
+    /// Of the factors.
+    pub dweight: Option<&'a mut Buffer>,
+    /// Of the terms.
+    pub dbias: Option<&'a mut Buffer>,
+}
+
 mod sealed {
     /// Devices are the library's own.
     pub trait Sealed {}
@@ -194,6 +225,43 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;
     /// The loss of each row of `x`, and the gradient of their sum. Row-major. `f32`, `f64`.
     fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>);
+    /// Softmax of each row, or its logarithm. Row-major. `f32`, `f64`.
+    fn softmax(&self, log: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input of [`Backend::softmax`] from its result and the gradient of that. `f32`, `f64`.
+    fn softmax_grad(&self, log: bool, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// `(x - mean) / √(var + eps) * weight + bias`, with the moments of each row and an affine map of each column.
+    /// `stats` receives the mean and `1/√(var + eps)` of each row. Row-major matrix. `f32`, `f64`.
+    fn row_norm(&self, x: Arg<'_>, affine: Affine<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>);
+    /// Gradients of [`Backend::row_norm`] from its `stats`. `f32`, `f64`.
+    fn row_norm_grad(&self, x: Arg<'_>, stats: [Arg<'_>; 2], weight: Option<Arg<'_>>, dy: Arg<'_>, grad: NormGrad<'_>);
+    /// Mean and variance (divided by the number of rows) of each column. Row-major matrix. `f32`, `f64`.
+    fn column_moments(&self, x: Arg<'_>, mean: &mut Buffer, var: &mut Buffer);
+    /// `(x - mean) / √(var + eps) * weight + bias` with moments and affine map of each column; then ReLU where `rectify`
+    /// is set. Row-major matrix. `f32`, `f64`.
+    fn column_norm(&self, x: Arg<'_>, moments: Moments<'_>, affine: Affine<'_>, rectify: bool, out: &mut Buffer);
+    /// Gradients of [`Backend::column_norm`] (without ReLU), through the moments too where `through_moments` is set.
+    /// `f32`, `f64`.
+    fn column_norm_grad(
+        &self,
+        x: Arg<'_>,
+        moments: Moments<'_>,
+        weight: Option<Arg<'_>>,
+        dy: Arg<'_>,
+        through_moments: bool,
+        grad: NormGrad<'_>,
+    );
+    /// `out[i]` is `x[i] / (1 - rate)`, or 0 with probability `rate`; which depends on `key` and i only. Dense input, in
+    /// memory order. Floating point.
+    fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer);
+    /// `out[o, i, :] = x[o, index[i], :]` for `x` of [outer, n, inner], row-major; `index` (`i32`) is below n. Any type.
+    fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer);
+    /// `dx[o, index[i], :] += dy[o, i, :]` from zeros on, i ascending, for `dy` of [outer, len, inner], row-major.
+    /// Indices equal to `skip` are left out. `f32`, `f64`.
+    fn gather_grad(&self, dy: Arg<'_>, index: Arg<'_>, skip: Option<i32>, dx: &mut Buffer);
+    /// `out[i, c] = 1` where c is `index[i]` (`i32`, below the length of a row), else 0. Any type.
+    fn one_hot(&self, index: Arg<'_>, out: &mut Buffer);
+    /// The first element of `index` (`i32`, dense) that is not in `0..below`.
+    fn stray_index(&self, index: Arg<'_>, below: usize) -> Option<i32>;
     /// Neurons over many steps: see [`LifStep`](super::LifStep). `f32`, `f64`; the same bits on every device.
     fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>);
     /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the

@@ -1,17 +1,23 @@
 //! The CPU as a [`Backend`]: picks the kernel for element type and memory order.
 
 mod conv;
+mod index;
 mod loss;
 mod narrow;
+mod norm;
 mod order;
 mod plain;
 mod pooling;
+mod random;
+mod softmax;
 
 use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
 use super::lanes::Float;
 use super::{Cpu, binary, copy, lif, optimizer, unary};
 use crate::compute::Pooling;
-use crate::compute::backend::{Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Product, Reduce, Unary, Update};
+use crate::compute::backend::{
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, Reduce, Unary, Update,
+};
 use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
@@ -242,6 +248,71 @@ impl Backend for CpuBackend {
 
     fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>) {
         real_type!(x.dtype(), T => loss::class_loss::<T>(&self.cpu, loss, x, losses, dx));
+    }
+
+    fn softmax(&self, log: bool, x: Arg<'_>, out: &mut Buffer) {
+        let row = x.layout.shape.last();
+        real_type!(x.dtype(), T => softmax::forward::<T>(&self.cpu, log, row, x.dense(), out.as_mut_slice()));
+    }
+
+    fn softmax_grad(&self, log: bool, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        let row = y.layout.shape.last();
+        real_type!(y.dtype(), T => {
+            softmax::grad::<T>(&self.cpu, log, row, y.dense(), dy.dense(), dx.as_mut_slice());
+        });
+    }
+
+    fn row_norm(&self, x: Arg<'_>, affine: Affine<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>) {
+        real_type!(x.dtype(), T => norm::rows::<T>(&self.cpu, x, affine, eps, out, stats));
+    }
+
+    fn row_norm_grad(&self, x: Arg<'_>, stats: [Arg<'_>; 2], weight: Option<Arg<'_>>, dy: Arg<'_>, grad: NormGrad<'_>) {
+        real_type!(x.dtype(), T => norm::rows_grad::<T>(&self.cpu, x, stats, weight, dy, grad));
+    }
+
+    fn column_moments(&self, x: Arg<'_>, mean: &mut Buffer, var: &mut Buffer) {
+        real_type!(x.dtype(), T => norm::column_moments::<T>(&self.cpu, x, mean, var));
+    }
+
+    fn column_norm(&self, x: Arg<'_>, moments: Moments<'_>, affine: Affine<'_>, rectify: bool, out: &mut Buffer) {
+        real_type!(x.dtype(), T => norm::columns::<T>(&self.cpu, x, moments, affine, rectify, out));
+    }
+
+    fn column_norm_grad(
+        &self,
+        x: Arg<'_>,
+        moments: Moments<'_>,
+        weight: Option<Arg<'_>>,
+        dy: Arg<'_>,
+        through_moments: bool,
+        grad: NormGrad<'_>,
+    ) {
+        real_type!(x.dtype(), T => norm::columns_grad::<T>(&self.cpu, x, moments, weight, dy, through_moments, grad));
+    }
+
+    fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer) {
+        by_type!(out.dtype(), T => random::dropout::<T>(&self.cpu, x.dense(), rate, key, out.as_mut_slice()));
+    }
+
+    fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer) {
+        let dims = x.layout.shape;
+        by_type!(out.dtype(), T => index::gather::<T>(dims.dims(), x.dense(), index.dense(), out.as_mut_slice()));
+    }
+
+    fn gather_grad(&self, dy: Arg<'_>, index: Arg<'_>, skip: Option<i32>, dx: &mut Buffer) {
+        let dims = dy.layout.shape;
+        real_type!(dx.dtype(), T => {
+            index::gather_grad::<T>(&self.cpu, dims.dims(), dy.dense(), index.dense(), skip, dx.as_mut_slice());
+        });
+    }
+
+    fn one_hot(&self, index: Arg<'_>, out: &mut Buffer) {
+        by_type!(out.dtype(), T => index::one_hot::<T>(index.dense(), out.as_mut_slice()));
+    }
+
+    fn stray_index(&self, index: Arg<'_>, below: usize) -> Option<i32> {
+        let inside = |i: &i32| usize::try_from(*i).is_ok_and(|i| i < below);
+        index.dense::<i32>().iter().copied().find(|i| !inside(i))
     }
 
     fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>) {
