@@ -58,11 +58,14 @@ pub mod lattice;
 pub mod metrics;
 pub mod model;
 pub mod neuron;
+pub mod nn;
 pub mod plot;
+pub mod precision;
 pub mod rng;
 pub mod scaling;
 pub mod storage;
 pub mod synapse;
+pub mod tensor;
 
 /// What describing and running a network in Rust takes: `use tessera::prelude::*;`
 pub mod prelude {

@@ -5,9 +5,21 @@
 //! set it agrees within the tolerance stated beside it, since sums are grouped by lane and products fused where the
 //! machine can.
 
+mod backend;
+pub mod binary;
+pub mod conv;
+pub mod copy;
 pub mod gemm;
+pub mod lanes;
+pub mod lif;
+pub mod map;
+pub mod math;
 mod parts;
+mod strided;
+pub mod unary;
+pub mod walk;
 
+pub use backend::CpuBackend;
 pub use parts::{Parts, blocks};
 
 use super::{Crew, Isa};

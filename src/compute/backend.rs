@@ -1,0 +1,200 @@
+//! What a device must be able to do: one method for each kernel.
+//!
+//! Front ends have checked everything before they call: shapes fit, element types are the ones documented here, and
+//! outputs are buffers of their own of the right length. A kernel writes every element of its output.
+
+use super::dtype::{DType, Element};
+use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
+use super::memory::Buffer;
+use super::shape::Layout;
+use super::windows::Pooling;
+use crate::rng::Key;
+
+/// An input of a kernel: a buffer and where its elements lie in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Arg<'a> {
+    /// The buffer.
+    pub buffer: &'a Buffer,
+    /// Shape, strides and offset.
+    pub layout: &'a Layout,
+}
+
+impl<'a> Arg<'a> {
+    /// Type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.buffer.dtype()
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.layout.shape.len()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.layout.shape.is_empty()
+    }
+
+    /// The elements of a dense argument in the order they lie in memory.
+    ///
+    /// # Panics
+    /// If the layout has gaps or the type is another.
+    pub fn dense<T: Element>(&self) -> &'a [T] {
+        assert!(self.layout.is_dense(), "{:?} is not dense", self.layout);
+        &self.buffer.as_slice::<T>()[self.layout.offset..self.layout.offset + self.len()]
+    }
+}
+
+/// Functions of one number, and what their derivatives are computed from.
+pub use super::cpu::unary::{Saved as UnarySaved, Unary};
+
+/// Functions of two numbers. Integers are computed in double precision and saturate; division by 0 gives 0 there.
+pub use super::cpu::binary::Binary;
+
+/// Comparisons; the result is `u8`, 1 for true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compare {
+    /// a = b
+    Eq,
+    /// a ≠ b
+    Ne,
+    /// a < b
+    Lt,
+    /// a ≤ b
+    Le,
+    /// a > b
+    Gt,
+    /// a ≥ b
+    Ge,
+}
+
+/// What becomes of the elements along axes that vanish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reduce {
+    /// Their sum
+    Sum,
+    /// The largest; NaN if any is
+    Max,
+    /// The smallest; NaN if any is
+    Min,
+}
+
+/// Function applied to a product while it is in cache.
+pub use super::cpu::gemm::Activation;
+
+/// Sizes of a convolution, and the memory order its kernels take.
+pub use super::cpu::conv::{ConvOptions, ConvShape};
+
+/// A loss over classes: what each row of logits (or logarithms of probabilities) is compared with.
+///
+/// With p = softmax of the row (or exp of it where `normalized`), y its target, C classes and ε = `smoothing`, the loss of
+/// a row is `-scale ((1 - ε) w_y ln p_y + ε/C Σ_c w_c ln p_c)`; 0 where the target is `ignore`.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassLoss<'a> {
+    /// Class of each row, `i32`; below the number of classes, or `ignore`.
+    pub targets: Arg<'a>,
+    /// Weight of each class, of the type of the logits; 1 where there are none.
+    pub weights: Option<Arg<'a>>,
+    /// Part of the target that is spread evenly over all classes, 0 to 1.
+    pub smoothing: f64,
+    /// Rows with this target count nothing.
+    pub ignore: Option<i32>,
+    /// Whether rows hold logarithms of probabilities already.
+    pub normalized: bool,
+    /// Factor of losses and gradients.
+    pub scale: f64,
+}
+
+/// A product of matrices with what follows it: `out = activation(a b + bias)`, or `out += a b`.
+#[derive(Debug)]
+pub struct Product<'a> {
+    /// m x k, or batch x m x k.
+    pub a: Arg<'a>,
+    /// k x n, or batch x k x n.
+    pub b: Arg<'a>,
+    /// n numbers, added to each row.
+    pub bias: Option<Arg<'a>>,
+    /// Applied last.
+    pub activation: Activation,
+    /// Where to keep what the activation was applied to; row-major.
+    pub keep: Option<&'a mut Buffer>,
+}
+
+mod sealed {
+    /// Devices are the library's own.
+    pub trait Sealed {}
+    impl Sealed for crate::compute::cpu::CpuBackend {}
+}
+
+/// The kernels of a device. Floating-point types are `f32`, `f64`, `f16` and `bf16`; the two of 16 bits compute in
+/// `f32` and round once at the end.
+pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
+    /// Every element `value`. Any type.
+    fn fill(&self, out: &mut Buffer, value: f64);
+    /// Uniform draws from `low..high`; element i depends on `key` and i only. `f32`, `f64`.
+    fn fill_uniform(&self, out: &mut Buffer, low: f64, high: f64, key: Key);
+    /// Normal draws; element i depends on `key` and i only. `f32`, `f64`.
+    fn fill_normal(&self, out: &mut Buffer, mean: f64, std: f64, key: Key);
+    /// Writes the elements of `x` where layout `at`, of the same shape, puts them in `out`. Elements of `out` that `at`
+    /// does not reach keep their values. Any type, the same on both sides.
+    fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout);
+    /// Converts element by element to the type of `out`, in memory order. Dense input, any types.
+    fn cast(&self, x: Arg<'_>, out: &mut Buffer);
+    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for functions that need no more
+    /// than arithmetic and comparisons.
+    fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer);
+    /// `dx[i] = dy[i] * op'(x[i])`, where `saved` is the argument or the result of `op` as [`Unary::saved`] tells. All
+    /// dense in the same memory order; floating point.
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// `out = op(a, b)` where layout `at` puts it; `a` and `b` have its shape (stride 0 where stretched). Any type.
+    fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+    /// The same for comparisons; `out` is `u8`.
+    fn compare(&self, op: Compare, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+    /// `mask ? a : b` where layout `at` puts it; the mask is `u8`. Any type.
+    fn select(&self, mask: Arg<'_>, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+    /// Reduces the axes marked in `axes`; `out` is row-major in those that remain. Any type; sums of `f32` over fixed
+    /// blocks, independent of the number of workers.
+    fn reduce(&self, op: Reduce, x: Arg<'_>, axes: &[bool], out: &mut Buffer);
+    /// Index of the largest element of each row (the first of equal ones) as `i32`. Row-major input, any type.
+    fn arg_max(&self, x: Arg<'_>, out: &mut Buffer);
+    /// `out = activation(a b + bias)` where layout `at` puts it: two axes, one of which has stride 1. Types: all
+    /// `f32`, or all `f64`; `bf16` or `f16` operands with an `f32` output or one of their type; `i8` operands with an
+    /// `i32` output.
+    fn product(&self, product: Product<'_>, out: &mut Buffer, at: &Layout);
+    /// The same for a batch of equal shapes: three axes everywhere, a stride of 0 repeats an operand.
+    fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+
+    /// Convolution with its bias, then `activation` (identity or ReLU). Operands lie as [`ConvShape`] says. `f32`, `f64`.
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        x: Arg<'_>,
+        weight: Arg<'_>,
+        bias: Option<Arg<'_>>,
+        activation: Activation,
+        out: &mut Buffer,
+    );
+    /// Gradient of a convolution's input from that of its output. `f32`, `f64`.
+    fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer);
+    /// Gradients of a convolution's weight and bias from that of its output. `f32`, `f64`.
+    fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>);
+    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. `taps` (`i32`) receives
+    /// the tap (row by row) it lies at, -1 where 0 is larger than or equal to all. `f32`, `f64`.
+    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>);
+    /// Gradient of the input of [`Backend::max_pool`] from its `taps`. `f32`, `f64`.
+    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// The mean under each window: of all taps where `count_padding` is set, else of those in the input. `f32`, `f64`.
+    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input of [`Backend::avg_pool`]. `f32`, `f64`.
+    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer);
+    /// Sum of the weights of the targets that are not ignored (their number where there are no weights), or the first
+    /// target that names none of `classes` classes.
+    fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;
+    /// The loss of each row of `x`, and the gradient of their sum. Row-major. `f32`, `f64`.
+    fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>);
+    /// Neurons over many steps: see [`LifStep`](super::LifStep). `f32`, `f64`; the same bits on every device.
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>);
+    /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
+    /// threshold is infinite and nothing varies), the input is not read.
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>);
+}
