@@ -61,6 +61,7 @@ pub mod neuron;
 pub mod nn;
 pub mod plot;
 pub mod precision;
+pub mod quant;
 pub mod rng;
 pub mod scaling;
 pub mod storage;

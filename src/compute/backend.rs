@@ -153,6 +153,30 @@ pub struct NormGrad<'a> {
     pub dbias: Option<&'a mut Buffer>,
 }
 
+/// A map from numbers to bytes: x ≈ scale (q - zero).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantised {
+    /// Size of a step, above 0.
+    pub scale: f32,
+    /// The byte that stands for 0.
+    pub zero: u8,
+}
+
+/// Weights as signed bytes, and what their products become.
+#[derive(Debug, Clone, Copy)]
+pub struct QuantWeight<'a> {
+    /// `i8`, [k, n] row-major.
+    pub bytes: Arg<'a>,
+    /// `f32`, [n]: size of a step of each column.
+    pub scales: Arg<'a>,
+    /// `f32`, [n].
+    pub bias: Option<Arg<'a>>,
+    /// What the bytes of the other operand stand for.
+    pub input: Quantised,
+    /// Applied last.
+    pub activation: Activation,
+}
+
 mod sealed {
     /// Devices are the library's own.
     pub trait Sealed {}
@@ -197,6 +221,14 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     /// The same for a batch of equal shapes: three axes everywhere, a stride of 0 repeats an operand.
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
 
+    /// `f32` rounded to bytes in memory order, ties to even, held within 0 to 255; NaN becomes the zero point. Dense input.
+    fn quantise(&self, x: Arg<'_>, to: Quantised, out: &mut Buffer);
+    /// `out[i, j] = activation(scale_x scale_j Σ (x[i, k] - zero) w[k, j] + bias[j])`: x is `u8` [m, k] row-major, `out`
+    /// `f32` [m, n] row-major. Sums are exact.
+    fn quant_product(&self, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer);
+    /// The same for a convolution: x is `u8` and channels-last, the rows of the weight are taps and input channels of a
+    /// group, `out` is `f32` and channels-last. Padding stands for 0.
+    fn quant_conv(&self, shape: &ConvShape, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer);
     /// Convolution with its bias, then `activation` (identity or ReLU). Operands lie as [`ConvShape`] says. `f32`, `f64`.
     fn conv(
         &self,

@@ -31,7 +31,7 @@ pub use layer_norm::LayerNorm;
 pub use lif_layer::{Carry, LiLayer, LifLayer, LifModel};
 pub use linear::Linear;
 pub(crate) use module::collect;
-pub use module::{Module, Slot, Visitor};
+pub use module::{Layer, Module, Slot, Visitor};
 pub use over_time::{OverTime, Readout};
 pub use param::{Param, State};
 pub use pooling::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};

@@ -200,6 +200,15 @@ impl Tensor {
     }
 }
 
+/// The sizes of a convolution of images of shape `x` [n, in, height, width] with a weight [out, in / groups, kernel
+/// height, kernel width].
+///
+/// # Errors
+/// Shapes that do not fit; the message names both.
+pub fn conv2d_shape(x: Shape, weight: Shape, options: ConvOptions) -> Result<ConvShape> {
+    fitted("conv2d", 2, &x, &weight, options)
+}
+
 /// The checked sizes for an input and a weight of `spatial` axes besides batch and channels.
 fn fitted(op: &'static str, spatial: usize, x: &Shape, weight: &Shape, options: ConvOptions) -> Result<ConvShape> {
     let faulty = |why: String| Error::op(op, format!("input {x} does not fit weight {weight}: {why}"));

@@ -14,7 +14,7 @@ mod softmax;
 mod spiking;
 mod unary;
 
-pub use conv::{Conv1dOptions, conv_weight_layout};
+pub use conv::{Conv1dOptions, conv_weight_layout, conv2d_shape};
 pub use loss::{ClassLossOptions, Reduction};
 pub use norm::BatchNormed;
 pub use pooling::Windows;

@@ -8,6 +8,7 @@ mod norm;
 mod order;
 mod plain;
 mod pooling;
+mod quant;
 mod random;
 mod softmax;
 
@@ -16,7 +17,8 @@ use super::lanes::Float;
 use super::{Cpu, binary, copy, lif, optimizer, unary};
 use crate::compute::Pooling;
 use crate::compute::backend::{
-    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, Reduce, Unary, Update,
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, QuantWeight, Quantised,
+    Reduce, Unary, Update,
 };
 use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
@@ -201,6 +203,18 @@ impl Backend for CpuBackend {
             DType::F64 => real_batch::<f64>(&self.cpu, a, b, out, at),
             other => unreachable!("front ends widen batches of {other}"),
         }
+    }
+
+    fn quantise(&self, x: Arg<'_>, to: Quantised, out: &mut Buffer) {
+        quant::quantise(&self.cpu, x.dense(), to, out.as_mut_slice());
+    }
+
+    fn quant_product(&self, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
+        quant::product(&self.cpu, x, weight, out);
+    }
+
+    fn quant_conv(&self, shape: &ConvShape, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
+        quant::conv(&self.cpu, shape, x, weight, out);
     }
 
     fn conv(
