@@ -6,11 +6,14 @@
 //! machine can.
 
 pub mod binary;
+pub mod cast;
 pub mod copy;
 pub mod lanes;
 pub mod map;
 pub mod math;
 mod parts;
+pub mod reduce;
+mod scratch;
 mod strided;
 pub mod unary;
 
