@@ -7,6 +7,7 @@
 
 mod backend;
 pub mod binary;
+pub mod cast;
 pub mod conv;
 pub mod copy;
 pub mod gemm;
@@ -16,6 +17,8 @@ pub mod map;
 pub mod math;
 pub mod optimizer;
 mod parts;
+pub mod reduce;
+mod scratch;
 mod strided;
 pub mod unary;
 pub mod walk;

@@ -79,6 +79,7 @@ impl<const N: usize> Walk<N> {
 
     /// Calls `visit(row, where the row begins in each view)` for the rows of a range.
     #[inline]
+    #[allow(clippy::needless_range_loop)]
     pub(super) fn rows(&self, rows: Range<usize>, mut visit: impl FnMut(usize, [usize; N])) {
         let outer = self.dims - 1;
         let mut index = [0usize; DIMENSIONS];

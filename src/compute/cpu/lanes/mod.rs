@@ -39,6 +39,8 @@ pub trait Float: Real {
     const FRACTION_BITS: u32;
     /// Square root.
     fn sqrt(self) -> Self;
+    /// Whether it is no number.
+    fn is_nan(self) -> bool;
 }
 
 /// A vector of `LANES` elements. Operations are elementwise; each is one correctly rounded IEEE operation unless it
@@ -355,6 +357,10 @@ macro_rules! float {
             #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self.is_nan()
             }
         }
     };
