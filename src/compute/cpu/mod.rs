@@ -12,6 +12,7 @@ pub mod lanes;
 pub mod map;
 pub mod math;
 mod parts;
+pub mod pooling;
 pub mod unary;
 pub mod walk;
 
