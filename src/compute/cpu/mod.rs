@@ -17,6 +17,7 @@ pub mod map;
 pub mod math;
 pub mod optimizer;
 mod parts;
+pub mod pooling;
 pub mod reduce;
 mod scratch;
 mod strided;
