@@ -60,6 +60,7 @@ pub mod model;
 pub mod neuron;
 pub mod nn;
 pub mod plot;
+pub mod precision;
 pub mod rng;
 pub mod scaling;
 pub mod storage;

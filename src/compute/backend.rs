@@ -4,8 +4,10 @@
 //! outputs are buffers of their own of the right length. A kernel writes every element of its output.
 
 use super::dtype::{DType, Element};
+use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use super::memory::Buffer;
 use super::shape::Layout;
+use super::windows::Pooling;
 use crate::rng::Key;
 
 /// An input of a kernel: a buffer and where its elements lie in it.
@@ -43,47 +45,8 @@ impl<'a> Arg<'a> {
     }
 }
 
-/// Functions of one number. Each has its derivative in [`Backend::unary_grad`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// a x + b
-    Affine(f64, f64),
-    /// |x|; derivative 0 at 0
-    Abs,
-    /// x²
-    Square,
-    /// √x
-    Sqrt,
-    /// 1/√x
-    Rsqrt,
-    /// 1/x
-    Recip,
-    /// eˣ
-    Exp,
-    /// ln x
-    Ln,
-    /// tanh x
-    Tanh,
-    /// 1/(1 + e⁻ˣ)
-    Sigmoid,
-    /// max(x, 0)
-    Relu,
-    /// x where x > 0, else a x
-    LeakyRelu(f64),
-    /// x where x > 0, else a (eˣ - 1)
-    Elu(f64),
-    /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))): Hendrycks & Gimpel (2016), arXiv:1606.08415
-    GeluTanh,
-    /// x/2 (1 + erf(x/√2))
-    Gelu,
-    /// x / (1 + e⁻ˣ)
-    Silu,
-    /// ln(1 + eˣ)
-    Softplus,
-    /// x held between two bounds; derivative 1 between and at them, 0 outside
-    Clamp(f64, f64),
-}
+/// Functions of one number, and what their derivatives are computed from.
+pub use super::cpu::unary::{Saved as UnarySaved, Unary};
 
 /// Functions of two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,6 +101,29 @@ pub use super::cpu::gemm::Activation;
 /// What a step of an optimizer does to each element, and the columns it works on.
 pub use super::cpu::optimizer::{Rule, Update};
 
+/// Sizes of a convolution, and the memory order its kernels take.
+pub use super::cpu::conv::{ConvOptions, ConvShape};
+
+/// A loss over classes: what each row of logits (or logarithms of probabilities) is compared with.
+///
+/// With p = softmax of the row (or exp of it where `normalized`), y its target, C classes and ε = `smoothing`, the loss of
+/// a row is `-scale ((1 - ε) w_y ln p_y + ε/C Σ_c w_c ln p_c)`; 0 where the target is `ignore`.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassLoss<'a> {
+    /// Class of each row, `i32`; below the number of classes, or `ignore`.
+    pub targets: Arg<'a>,
+    /// Weight of each class, of the type of the logits; 1 where there are none.
+    pub weights: Option<Arg<'a>>,
+    /// Part of the target that is spread evenly over all classes, 0 to 1.
+    pub smoothing: f64,
+    /// Rows with this target count nothing.
+    pub ignore: Option<i32>,
+    /// Whether rows hold logarithms of probabilities already.
+    pub normalized: bool,
+    /// Factor of losses and gradients.
+    pub scale: f64,
+}
+
 /// A product of matrices with what follows it: `out = activation(a b + bias)`, or `out += a b`.
 #[derive(Debug)]
 pub struct Product<'a> {
@@ -173,11 +159,12 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// Converts element by element to the type of `out`, in memory order. Dense input, any types.
     fn cast(&self, x: Arg<'_>, out: &mut Buffer);
-    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for `Affine`, `Abs`, `Square`,
-    /// `Relu` and `Clamp`.
+    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for functions that need no more
+    /// than arithmetic and comparisons.
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer);
-    /// `dx[i] = dy[i] * op'(x[i])`, given `y = op(x)` as well. All dense in the same memory order; floating point.
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// `dx[i] = dy[i] * op'(x[i])`, where `saved` is the argument or the result of `op` as [`Unary::saved`] tells. All
+    /// dense in the same memory order; floating point.
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
     /// `out = op(a, b)` where layout `at` puts it; `a` and `b` have its shape (stride 0 where stretched). Any type.
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// The same for comparisons; `out` is `u8`.
@@ -203,4 +190,37 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     /// Sum of the squares of all gradients in double precision, independent of the number of workers; not finite if any
     /// element is not.
     fn gradient_squares(&self, updates: &[Update<'_>]) -> f64;
+    /// Convolution with its bias, then `activation` (identity or ReLU). Operands lie as [`ConvShape`] says. `f32`, `f64`.
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        x: Arg<'_>,
+        weight: Arg<'_>,
+        bias: Option<Arg<'_>>,
+        activation: Activation,
+        out: &mut Buffer,
+    );
+    /// Gradient of a convolution's input from that of its output. `f32`, `f64`.
+    fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer);
+    /// Gradients of a convolution's weight and bias from that of its output. `f32`, `f64`.
+    fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>);
+    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. `taps` (`i32`) receives
+    /// the tap (row by row) it lies at, -1 where 0 is larger than or equal to all. `f32`, `f64`.
+    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>);
+    /// Gradient of the input of [`Backend::max_pool`] from its `taps`. `f32`, `f64`.
+    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// The mean under each window: of all taps where `count_padding` is set, else of those in the input. `f32`, `f64`.
+    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input of [`Backend::avg_pool`]. `f32`, `f64`.
+    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer);
+    /// Sum of the weights of the targets that are not ignored (their number where there are no weights), or the first
+    /// target that names none of `classes` classes.
+    fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;
+    /// The loss of each row of `x`, and the gradient of their sum. Row-major. `f32`, `f64`.
+    fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>);
+    /// Neurons over many steps: see [`LifStep`](super::LifStep). `f32`, `f64`; the same bits on every device.
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>);
+    /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
+    /// threshold is infinite and nothing varies), the input is not read.
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>);
 }

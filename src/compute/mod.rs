@@ -10,6 +10,7 @@ mod device;
 mod dtype;
 pub mod input;
 mod isa;
+mod lif;
 mod mailbox;
 mod memory;
 pub mod poisson;
@@ -18,14 +19,20 @@ mod rows;
 mod shape;
 pub mod simd;
 mod threads;
+mod windows;
 
 pub use arena::{HugeVec, Zeroed};
-pub use backend::{Activation, Arg, Backend, Binary, Compare, Product, Reduce, Rule, Unary, Update};
+pub use backend::{
+    Activation, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Product, Reduce, Rule, Unary,
+    UnarySaved, Update,
+};
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;
+pub use lif::{LifArriving, LifGradients, LifOut, LifScan, LifStep, LifVarying, Reset, Surrogate};
 pub use mailbox::Mailbox;
 pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;
 pub use shape::{Layout, MAX_RANK, Shape, Strides};
 pub use threads::{Barrier, Crew};
+pub use windows::Pooling;

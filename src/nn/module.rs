@@ -61,6 +61,19 @@ pub trait Module: Send + Sync {
         None
     }
 
+    /// Whether [`Module::forward_rectified`] takes no pass more than [`Module::forward`].
+    fn absorbs_relu(&self) -> bool {
+        false
+    }
+
+    /// The output for max(x, 0).
+    ///
+    /// # Errors
+    /// As [`Module::forward`].
+    fn forward_rectified(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward(&x.relu()?)
+    }
+
     /// All parameters with dotted names (`0.weight`), its own and those of modules within.
     fn named_parameters(&self) -> Vec<(String, Param)> {
         let mut all = Vec::new();
@@ -123,5 +136,11 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
     fn forward_activated(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
         (**self).forward_activated(x, activation)
+    }
+    fn absorbs_relu(&self) -> bool {
+        (**self).absorbs_relu()
+    }
+    fn forward_rectified(&self, x: &Tensor) -> Result<Tensor> {
+        (**self).forward_rectified(x)
     }
 }

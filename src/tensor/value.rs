@@ -185,6 +185,17 @@ impl Tensor {
         Ok(plain.as_dense::<T>().map(<[T]>::to_vec).unwrap_or_default())
     }
 
+    /// The bytes of the elements in row-major order, as this machine stores them.
+    ///
+    /// # Errors
+    /// No memory is left.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let plain = self.detach().contiguous()?;
+        let size = plain.dtype().size();
+        let start = plain.layout().offset * size;
+        Ok(plain.buffer().as_bytes()[start..start + plain.len() * size].to_vec())
+    }
+
     /// The only element, as a double.
     ///
     /// # Errors

@@ -6,12 +6,17 @@
 //! machine can.
 
 mod backend;
+pub mod binary;
+pub mod conv;
+pub mod copy;
 pub mod gemm;
 pub mod lanes;
+pub mod lif;
 pub mod map;
 pub mod math;
 pub mod optimizer;
 mod parts;
+mod strided;
 pub mod unary;
 pub mod walk;
 

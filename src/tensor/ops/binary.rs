@@ -1,8 +1,9 @@
 //! Functions of two numbers, elementwise, with broadcasting.
 
-use super::{check_device, check_float, check_same};
+use super::{autocast_pair, check_device, check_float, check_same};
 use crate::compute::{Arg, Binary, Compare, DType, Layout, Shape};
 use crate::error::{Error, Result};
+use crate::precision;
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record};
 
@@ -96,6 +97,10 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast, other element types or devices.
     pub fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
+        if self.dtype() != other.dtype() && precision::current().is_some() {
+            let (a, b) = autocast_pair(self, other)?;
+            return precision::under(None, || a.binary(op, &b));
+        }
         check_same(name(op), self, other)?;
         let shape = Shape::broadcast(name(op), &self.shape(), &other.shape())?;
         let at = result_layout(shape, [self, other]);

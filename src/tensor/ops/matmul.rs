@@ -1,8 +1,9 @@
 //! Products of matrices, and the linear map with its bias and activation.
 
-use super::{check_device, check_float, check_same};
+use super::{autocast, check_device, check_float, check_same};
 use crate::compute::{Activation, Arg, Layout, Product, Shape, Unary};
 use crate::error::{Error, Result};
+use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record, records_gradients};
 
@@ -35,6 +36,10 @@ impl Tensor {
     /// Inner lengths that differ, leading axes that do not broadcast, element types or devices that differ.
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         const OP: &str = "matmul";
+        if precision::current().is_some() {
+            let (a, b) = (autocast(OpClass::Product, self)?, autocast(OpClass::Product, other)?);
+            return precision::under(None, || a.matmul(&b));
+        }
         check_same(OP, self, other)?;
         check_float(OP, self)?;
         let (ra, rb) = (self.shape().rank(), other.shape().rank());
@@ -72,6 +77,11 @@ impl Tensor {
     /// Lengths that do not fit, element types or devices that differ.
     pub fn linear(&self, weight: &Self, bias: Option<&Self>, activation: Activation) -> Result<Self> {
         const OP: &str = "linear";
+        if precision::current().is_some() {
+            let (x, w) = (autocast(OpClass::Product, self)?, autocast(OpClass::Product, weight)?);
+            let bias = bias.map(|bias| autocast(OpClass::Product, bias)).transpose()?;
+            return precision::under(None, || x.linear(&w, bias.as_ref(), activation));
+        }
         check_same(OP, self, weight)?;
         check_float(OP, self)?;
         let inputs = self.shape().last();
@@ -178,18 +188,7 @@ pub(crate) fn activation_as_unary(activation: Activation) -> Unary {
     match activation {
         Activation::Relu => Unary::Relu,
         Activation::GeluTanh => Unary::GeluTanh,
-        _ => Unary::Affine(1.0, 0.0),
-    }
-}
-
-impl Tensor {
-    /// This gradient carried back through an activation, given its input (its result, for ReLU).
-    pub(crate) fn through(&self, op: Unary, kept: &Self) -> Result<Self> {
-        let dy = self.in_order_of(kept.layout())?;
-        let device = dy.device();
-        Self::filled(device, dy.dtype(), kept.layout().dense_like(), |dx| {
-            device.backend().unary_grad(op, kept.arg(), kept.arg(), dy.arg(), dx);
-        })
+        _ => Unary::Affine { scale: 1.0, shift: 0.0 },
     }
 }
 

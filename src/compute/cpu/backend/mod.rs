@@ -1,12 +1,17 @@
 //! The CPU as a [`Backend`]: picks the kernel for element type and memory order.
 
+mod conv;
+mod loss;
+mod narrow;
 mod plain;
+mod pooling;
 
-use super::Cpu;
 use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
-use super::optimizer;
-use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, Unary, Update};
+use super::{Cpu, lif, optimizer, unary};
+use crate::compute::Pooling;
+use crate::compute::backend::{Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Product, Reduce, Unary, Update};
 use crate::compute::dtype::{DType, bf16, f16};
+use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
 use crate::rng::Key;
@@ -64,7 +69,23 @@ macro_rules! by_type {
         }
     };
 }
-use by_type;
+
+/// The same for the types that kernels compute in; front ends widen the others.
+macro_rules! real_type {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => unreachable!("front ends widen {other} before they call"),
+        }
+    };
+}
 
 impl Backend for CpuBackend {
     fn fill(&self, out: &mut Buffer, value: f64) {
@@ -88,11 +109,38 @@ impl Backend for CpuBackend {
     }
 
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer) {
-        by_type!(out.dtype(), T => plain::unary::<T>(op, x.dense(), out.as_mut_slice()));
+        match out.dtype() {
+            DType::F32 => unary::unary::<f32>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F64 => unary::unary::<f64>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F16 => narrow::map1::<f16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            DType::Bf16 => narrow::map1::<bf16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            integer => by_type!(integer, T => plain::unary_integer::<T>(op, x.dense(), out.as_mut_slice())),
+        }
     }
 
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
-        by_type!(dx.dtype(), T => plain::unary_grad::<T>(op, x.dense(), y.dense(), dy.dense(), dx.as_mut_slice()));
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        let block = |saved: &[f32], dy: &[f32], dx: &mut [f32]| {
+            unary::unary_backward_block(self.cpu.isa, op, saved, dy, dx);
+        };
+        match dx.dtype() {
+            DType::F32 => {
+                unary::unary_backward::<f32>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F64 => {
+                unary::unary_backward::<f64>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F16 => {
+                narrow::map2::<f16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            DType::Bf16 => {
+                narrow::map2::<bf16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            other => unreachable!("front ends ask for no gradient in {other}"),
+        }
     }
 
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
@@ -151,6 +199,67 @@ impl Backend for CpuBackend {
 
     fn gradient_squares(&self, updates: &[Update<'_>]) -> f64 {
         optimizer::gradient_squares(&self.cpu, updates)
+    }
+
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        x: Arg<'_>,
+        weight: Arg<'_>,
+        bias: Option<Arg<'_>>,
+        activation: gemm::Activation,
+        out: &mut Buffer,
+    ) {
+        real_type!(out.dtype(), T => conv::forward::<T>(&self.cpu, shape, x, weight, bias, activation, out));
+    }
+
+    fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => conv::input_grad::<T>(&self.cpu, shape, dy, weight, dx));
+    }
+
+    fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>) {
+        real_type!(dw.dtype(), T => conv::weight_grad::<T>(&self.cpu, shape, x, dy, dw, db));
+    }
+
+    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>) {
+        let taps = taps.map(Buffer::as_mut_slice);
+        real_type!(out.dtype(), T => pooling::max::<T>(&self.cpu, pool, x.dense(), rectify, out.as_mut_slice(), taps));
+    }
+
+    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => pooling::max_grad::<T>(&self.cpu, pool, taps.dense(), dy.dense(), dx.as_mut_slice()));
+    }
+
+    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => pooling::avg::<T>(&self.cpu, pool, count_padding, x.dense(), out.as_mut_slice()));
+    }
+
+    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => {
+            pooling::avg_grad::<T>(&self.cpu, pool, count_padding, dy.dense(), dx.as_mut_slice());
+        });
+    }
+
+    fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> Result<f64, i32> {
+        loss::weigh(loss, classes)
+    }
+
+    fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>) {
+        real_type!(x.dtype(), T => loss::class_loss::<T>(&self.cpu, loss, x, losses, dx));
+    }
+
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::forward::<f64>(&self.cpu, scan, out),
+            _ => lif::forward::<f32>(&self.cpu, scan, out),
+        }
+    }
+
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
+            _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
+        }
     }
 }
 

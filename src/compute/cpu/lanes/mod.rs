@@ -173,6 +173,13 @@ pub trait Vector:
     /// The smallest lane, or some lane where one is NaN.
     fn smallest(self) -> Self::Elem;
 
+    /// Transposes a square of `LANES` rows: element `j` of row `i` of the result, `i * to_step + j` from `to` on, is
+    /// element `i` of row `j` of the source. Bit patterns are kept.
+    ///
+    /// # Safety
+    /// Rows of `LANES` elements, `from_step` apart, can be read from `from` on, and ones `to_step` apart be written.
+    unsafe fn transpose(from: *const Self::Elem, from_step: usize, to: *mut Self::Elem, to_step: usize);
+
     /// `self` to the power of `o`: see [`math::pow`](super::math::pow).
     fn pow(self, o: Self) -> Self;
 }
