@@ -18,6 +18,7 @@ const RANKS: &[(&str, u8)] = &[
     ("synapse", 4),
     ("model", 5),
     ("quant", 5),
+    ("optim", 5),
     ("engine", 6),
     ("storage", 7),
     ("interop", 7),
