@@ -6,12 +6,16 @@
 //! machine can.
 
 mod backend;
+pub mod columns;
 pub mod conv;
+pub mod cross_entropy;
 pub mod gemm;
 pub mod lanes;
+pub mod layer_norm;
 pub mod map;
 pub mod math;
 mod parts;
+mod row;
 pub mod unary;
 pub mod walk;
 
