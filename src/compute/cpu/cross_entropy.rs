@@ -180,7 +180,7 @@ impl<T: Float, const GRAD: bool, const SMOOTH: bool> Kernel<T> for Rows<'_, T, G
                 if GRAD {
                     let factor = V::of(scale * if SMOOTH { own + self.spread_sum } else { own } / sum);
                     let spread = V::of(scale * self.spread);
-                    row::walk::<V, _, 0>(Finish::<V, SMOOTH> { to: dx, factor, spread, weights }, 0..len);
+                    row::walk(Finish::<V, SMOOTH> { to: dx, factor, spread, weights }, 0..len);
                     *dx.add(class) = *dx.add(class) - T::of(scale * own);
                 }
             }
@@ -210,7 +210,7 @@ impl<V: Vector, const GRAD: bool, const SMOOTH: bool> Walk<V, 2> for Exps<V, GRA
         // SAFETY: the row, the weights and, where `GRAD`, `to` have these places.
         unsafe {
             let x = row::load::<V, FULL>(self.x.add(at), n) - self.most;
-            let e = row::first::<V, FULL>(math::exp(x), n, V::zero());
+            let e = row::first::<V, FULL>(row::exp_below_zero(x), n, V::zero());
             if GRAD {
                 row::store::<V, FULL>(e, self.to.add(at), n);
             }

@@ -16,6 +16,7 @@ pub mod map;
 pub mod math;
 mod parts;
 mod row;
+pub mod softmax;
 pub mod unary;
 pub mod walk;
 
