@@ -81,6 +81,8 @@ pub enum Reduce {
 
 /// Function applied to a product while it is in cache.
 pub use super::cpu::gemm::Activation;
+/// What a step of an optimizer does to each element, and the columns it works on.
+pub use super::cpu::optimizer::{Rule, Update};
 
 /// Sizes of a convolution, and the memory order its kernels take.
 pub use super::cpu::conv::{ConvOptions, ConvShape};
@@ -265,4 +267,12 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
     /// threshold is infinite and nothing varies), the input is not read.
     fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>);
+    /// `out[i] += x[i]` in memory order. Dense input; floating point, the same type on both sides.
+    fn accumulate(&self, x: Arg<'_>, out: &mut Buffer);
+    /// One step of an optimizer on all parameters at once, after every gradient was multiplied by `scale` and then held
+    /// within `±bound`. Types are those documented at [`Update`].
+    fn optimize(&self, updates: &mut [Update<'_>], scale: f64, bound: f64);
+    /// Sum of the squares of all gradients in double precision, independent of the number of workers; not finite if any
+    /// element is not.
+    fn gradient_squares(&self, updates: &[Update<'_>]) -> f64;
 }

@@ -24,7 +24,7 @@ mod windows;
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
     Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
-    Reduce, Unary, UnarySaved,
+    Reduce, Rule, Unary, UnarySaved, Update,
 };
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};

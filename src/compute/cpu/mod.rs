@@ -14,13 +14,14 @@ pub mod lanes;
 pub mod lif;
 pub mod map;
 pub mod math;
+pub mod optimizer;
 mod parts;
 mod strided;
 pub mod unary;
 pub mod walk;
 
 pub use backend::CpuBackend;
-pub use parts::{Parts, blocks};
+pub use parts::{GRANULE, Parts, blocks, column_share};
 
 use super::{Crew, Isa};
 

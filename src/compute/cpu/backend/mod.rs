@@ -13,10 +13,10 @@ mod softmax;
 
 use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
 use super::lanes::Float;
-use super::{Cpu, binary, copy, lif, unary};
+use super::{Cpu, binary, copy, lif, optimizer, unary};
 use crate::compute::Pooling;
 use crate::compute::backend::{
-    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, Reduce, Unary,
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, Reduce, Unary, Update,
 };
 use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
@@ -327,6 +327,18 @@ impl Backend for CpuBackend {
             DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
             _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
         }
+    }
+
+    fn accumulate(&self, x: Arg<'_>, out: &mut Buffer) {
+        optimizer::accumulate(&self.cpu, x, out);
+    }
+
+    fn optimize(&self, updates: &mut [Update<'_>], scale: f64, bound: f64) {
+        optimizer::optimize(&self.cpu, updates, scale, bound);
+    }
+
+    fn gradient_squares(&self, updates: &[Update<'_>]) -> f64 {
+        optimizer::gradient_squares(&self.cpu, updates)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::Activation;
 use super::gather::{Access, Gather, Panel, Tap, WeightRow, run_all};
-use super::lanes::{Float, Level};
 use super::pack::{PackSource, pack, packed_len};
 use super::planar::MOST_CHANNELS;
 use super::scratch::Scratch;
 use super::shape::ConvShape;
-use super::tile::VECS;
+use super::tile::{VECS, lanes};
 use crate::compute::cpu::Cpu;
+use crate::compute::cpu::lanes::{Float, Path};
 
 /// Below this many channels, the taps of a row of the window are read as one run, from a padded copy of the input where
 /// the window reaches over the border: the copy is small then, and a run of three elements too short.
@@ -53,9 +53,9 @@ pub(super) fn forward<T: Float>(
     let run = if merged { run * kw } else { run };
     let depth = taps_each * run;
 
-    let level = Level::of(cpu.isa);
+    let path = Path::of(cpu.isa);
     // Panels of planes have their channels next to each other, without a vector to fill.
-    let lanes = if planes { shape.group_out() } else { level.lanes::<T>() };
+    let lanes = if planes { shape.group_out() } else { lanes::<T>(path) };
     let mut panels = panels(options.groups, shape.group_out(), lanes, taps_each);
     let pixels = shape.n() * shape.out_h() * shape.out_w();
     let in_place =

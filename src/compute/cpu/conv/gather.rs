@@ -1,11 +1,11 @@
 //! Every output pixel gathers from input pixels at fixed offsets: the common form of the forward pass and of the
 //! gradient of the input (which is such a gather for each phase of the stride).
 
-use super::lanes::{Float, Kernel, Level, Vector, dispatch};
 use super::planar::{self, PlanarTiles};
 use super::scratch::Scratch;
 use super::tile::{TABLE_ROW, TileArgs, TileFn, VECS, tiles};
 use crate::compute::cpu::Cpu;
+use crate::compute::cpu::lanes::{Float, Kernel, Path, Vector, dispatch};
 
 /// Pixels of a unit of work, about.
 const UNIT_PIXELS: usize = 512;
@@ -129,7 +129,7 @@ struct Unit<'a, T> {
 /// # Safety
 /// The invariants of [`Gather`]; no two gathers may write to the same element.
 pub(super) unsafe fn run_all<T: Float>(cpu: &Cpu, gathers: &[Gather<T>]) {
-    let level = Level::of(cpu.isa);
+    let path = Path::of(cpu.isa);
     let cuts = |gather: &Gather<T>| {
         let images = gather.images.max(1);
         let wanted = (gather.rows * gather.cols).div_ceil(UNIT_PIXELS).max(UNITS.div_ceil(images));
@@ -168,7 +168,7 @@ pub(super) unsafe fn run_all<T: Float>(cpu: &Cpu, gathers: &[Gather<T>]) {
                 rows: (row * rows, ((row + 1) * rows).min(gather.rows)),
                 panels: (panel * count / panel_cuts, (panel + 1) * count / panel_cuts),
             };
-            return dispatch(level, RunUnit { unit, tiles: tiles(level), planar_tiles: planar::tiles(level) });
+            return dispatch(cpu.isa, RunUnit { unit, tiles: tiles(path), planar_tiles: planar::tiles(path) });
         }
     });
 }
@@ -204,7 +204,7 @@ impl<T: Float> Kernel<T> for RunUnit<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<V: Vector<Elem = T>>(self) {
+    fn run<V: Vector<Elem = T>>(self) {
         let Unit { gather, image, rows, panels } = self.unit;
         if gather.access == Access::Planes {
             let panels = &gather.panels[panels.0..panels.1];
@@ -258,7 +258,7 @@ impl<T: Float> RunUnit<'_, T> {
     ) {
         let Unit { gather, image, rows, .. } = self.unit;
         let pixels = (rows.1 - rows.0) * gather.cols;
-        let tile_count = pixels.div_ceil(V::TILE);
+        let tile_count = pixels.div_ceil(self.tiles.len());
         let mut tile = Tile {
             in_y: [0; TABLE_ROW],
             in_x: [0; TABLE_ROW],

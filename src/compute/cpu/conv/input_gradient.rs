@@ -6,11 +6,12 @@
 
 use super::forward::{FEW_CHANNELS, by_planes, panels, place};
 use super::gather::{Access, Gather, Tap, WeightRow, run_all};
-use super::lanes::{Float, Level};
 use super::pack::{PackSource, pack, packed_len};
 use super::scratch::Scratch;
 use super::shape::ConvShape;
+use super::tile::lanes;
 use crate::compute::cpu::Cpu;
+use crate::compute::cpu::lanes::{Float, Path};
 
 /// Taps of an axis that reach a phase of the stride, with the offset of the output pixel, offsets ascending.
 fn phase_taps(shape: &ConvShape, axis: usize, phase: usize) -> Vec<(usize, isize)> {
@@ -25,10 +26,10 @@ pub(super) fn input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], w
     let options = *shape.options();
     let (h, w, c_in, c_out) = (shape.h(), shape.w(), shape.c_in(), shape.c_out());
     let (group_in, group_out) = (shape.group_in(), shape.group_out());
-    let level = Level::of(cpu.isa);
+    let path = Path::of(cpu.isa);
     let [stride_y, stride_x] = options.stride;
     let planes = by_planes(group_in, 1, w.div_ceil(stride_x));
-    let lanes = if planes { group_in } else { level.lanes::<T>() };
+    let lanes = if planes { group_in } else { lanes::<T>(path) };
     let longest = group_out * if options.groups == 1 { shape.kw() } else { 1 };
     // Every tap is in one phase, and the panels of all phases are alike.
     let alike = panels(options.groups, group_in, lanes, 0);

@@ -2,8 +2,9 @@
 //! neighbouring pixels instead. Every unit copies its input as planes, one for each channel, padded with zeros.
 
 use super::gather::{Gather, Panel, View, copy_size, reach};
-use super::lanes::{Float, Level, Vector};
 use super::scratch::Scratch;
+use super::transpose::transpose;
+use crate::compute::cpu::lanes::{Float, Path, Vector};
 use std::marker::PhantomData;
 
 /// Most output channels that are computed so.
@@ -45,7 +46,7 @@ unsafe fn tile<V: Vector, const O: usize, const PV: usize>(args: &PlanarArgs<V::
         let mut sums = [[V::zero(); PV]; O];
         if !args.bias.is_null() {
             for (o, sums) in sums.iter_mut().enumerate() {
-                *sums = [V::splat(args.bias.add(o)); PV];
+                *sums = [V::splat(*args.bias.add(o)); PV];
             }
         }
         let mut weights = args.weights;
@@ -62,9 +63,9 @@ unsafe fn tile<V: Vector, const O: usize, const PV: usize>(args: &PlanarArgs<V::
                     *x = V::load(input[v].add(at));
                 }
                 for o in 0..O {
-                    let w = V::splat(weights.add(o));
+                    let w = V::splat(*weights.add(o));
                     for v in 0..PV {
-                        sums[o][v] = x[v].fma(w, sums[o][v]);
+                        sums[o][v] = x[v].mul_add(w, sums[o][v]);
                     }
                 }
                 at += args.plane;
@@ -74,7 +75,7 @@ unsafe fn tile<V: Vector, const O: usize, const PV: usize>(args: &PlanarArgs<V::
         if args.relu {
             for sums in &mut sums {
                 for sum in sums {
-                    *sum = sum.relu();
+                    *sum = V::zero().max(*sum);
                 }
             }
         }
@@ -90,31 +91,31 @@ unsafe fn tile<V: Vector, const O: usize, const PV: usize>(args: &PlanarArgs<V::
         for (v, rows) in stored.iter().enumerate() {
             let count = args.pixels[v];
             if O == 1 && args.out_pixel == 1 {
-                rows[0].store_masked(args.out[v], V::mask(count));
+                rows[0].store_first(args.out[v], count);
             } else if count > 0 {
-                V::transpose(rows.as_ptr().cast(), V::LANES, O, count, args.out[v], args.out_pixel);
+                transpose::<V>(rows.as_ptr().cast(), V::LANES, O, count, args.out[v], args.out_pixel);
             }
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn wide<T: Float, const O: usize, const PV: usize>(args: &PlanarArgs<T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
-    unsafe { tile::<T::Wide, O, PV>(args) }
+    unsafe { tile::<T::Avx512Lanes, O, PV>(args) }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn half<T: Float, const O: usize, const PV: usize>(args: &PlanarArgs<T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
-    unsafe { tile::<T::Half, O, PV>(args) }
+    unsafe { tile::<T::Avx2Lanes, O, PV>(args) }
 }
 
 unsafe fn plain<T: Float, const O: usize, const PV: usize>(args: &PlanarArgs<T>) {
     // SAFETY: the caller's promise.
-    unsafe { tile::<T::Plain, O, PV>(args) }
+    unsafe { tile::<T::PortableLanes, O, PV>(args) }
 }
 
 /// Tiles by output channels - 1, with their number of vectors: as many as the registers hold beside inputs and a weight.
@@ -134,14 +135,14 @@ impl<T: Float> Tiles<T> {
     const PLAIN: PlanarTiles<T> = tiles!(plain: 1 8, 2 4, 3 3, 4 2, 5 2, 6 2, 7 1, 8 1);
 }
 
-/// The tiles of `level`, which came from [`Level::of`].
-pub(super) fn tiles<T: Float>(level: Level) -> &'static PlanarTiles<T> {
-    match level {
+/// The tiles of `path`, which came from [`Path::of`].
+pub(super) fn tiles<T: Float>(path: Path) -> &'static PlanarTiles<T> {
+    match path {
         #[cfg(target_arch = "x86_64")]
-        Level::Wide => &Tiles::<T>::WIDE,
+        Path::Avx512 => &Tiles::<T>::WIDE,
         #[cfg(target_arch = "x86_64")]
-        Level::Half => &Tiles::<T>::HALF,
-        Level::Plain => &Tiles::<T>::PLAIN,
+        Path::Avx2 => &Tiles::<T>::HALF,
+        Path::Portable => &Tiles::<T>::PLAIN,
     }
 }
 
@@ -259,7 +260,7 @@ unsafe fn copy_planes<V: Vector>(
             for x in (0..count).step_by(V::LANES) {
                 for c in (0..channels).step_by(V::LANES) {
                     let (pixels, some) = ((count - x).min(V::LANES), (channels - c).min(V::LANES));
-                    V::transpose(from.add(x * channels + c), channels, pixels, some, row.add(c * plane + x), plane);
+                    transpose::<V>(from.add(x * channels + c), channels, pixels, some, row.add(c * plane + x), plane);
                 }
             }
         }

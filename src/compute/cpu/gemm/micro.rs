@@ -151,7 +151,8 @@ pub(super) unsafe fn tile<L: Lanes, const M: usize, const N: usize>(t: &Tile<L::
                     *a = a.wrapping_add(step);
                 }
                 b = b.wrapping_add(b_step);
-                if M >= 4 {
+                // A single row reads B in long pieces, which the processor fetches by itself.
+                if M > 1 {
                     L::fetch_far(ahead);
                     ahead = ahead.wrapping_add(t.ahead_step);
                 }

@@ -13,6 +13,10 @@ pub(super) struct Blocks {
     pub nc: usize,
     pub pack_a: bool,
     pub pack_b: bool,
+    /// Most rows of a tile.
+    pub tallest: usize,
+    /// Most vectors of a tile.
+    pub widest: usize,
 }
 
 /// Bytes of A kept in the second-level cache: half of 1 MiB.
@@ -54,9 +58,21 @@ impl Blocks {
         let a_clashes = if s.a_step == 1 { s.a_row * s.unit % 4096 == 0 } else { clash(s.a_step * s.unit, depth) };
         let a_bytes = s.rows * s.steps * s.unit;
         let pack_a = s.cols >= 256 && (a_clashes || (s.a_step != 1 && a_bytes > (2 << 20)));
+        // Of a B that comes from memory every tile fetches one cache line a row (see `Share::ahead`): there must be as
+        // many tiles as lines.
+        let far = s.b_plain && !pack_b && (4..=14).contains(&s.rows) && s.steps * s.cols * s.unit > (6 << 20);
+        let (tallest, widest) = if far { (s.rows.div_ceil(2), 2) } else { (usize::MAX, usize::MAX) };
         // Few rows do not pay for fetching so much of B early that it clashes before it is packed.
         let kc = if b_clashes && s.rows < 256 { depth.min(DEPTH / 4 / s.unit) } else { depth };
-        Self { mc: (A_BLOCK / (kc * s.unit)).max(1), kc, nc: (B_BLOCK / (kc * s.unit)).max(1), pack_a, pack_b }
+        Self {
+            mc: (A_BLOCK / (kc * s.unit)).max(1),
+            kc,
+            nc: (B_BLOCK / (kc * s.unit)).max(1),
+            pack_a,
+            pack_b,
+            tallest,
+            widest,
+        }
     }
 }
 

@@ -532,7 +532,7 @@ impl Single for F32x8 {
     }
     #[inline(always)]
     unsafe fn store_f16(self, to: *mut f16) {
-        unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<NEAREST>(self.0)) }
+        unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0)) }
     }
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Self {
