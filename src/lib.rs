@@ -59,6 +59,7 @@ pub mod metrics;
 pub mod model;
 pub mod neuron;
 pub mod nn;
+pub mod op_bench;
 pub mod optim;
 pub mod plot;
 pub mod precision;
