@@ -79,6 +79,9 @@ pub enum Reduce {
     Min,
 }
 
+/// Losses of pairs of numbers.
+pub use super::cpu::pair_loss::PairLoss;
+
 /// Function applied to a product while it is in cache.
 pub use super::cpu::gemm::Activation;
 /// What a step of an optimizer does to each element, and the columns it works on.
@@ -212,6 +215,11 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     /// Reduces the axes marked in `axes`; `out` is row-major in those that remain. Any type; sums of `f32` over fixed
     /// blocks, independent of the number of workers.
     fn reduce(&self, op: Reduce, x: Arg<'_>, axes: &[bool], out: &mut Buffer);
+    /// The sum of a loss over all pairs of elements times `scale`, as the only element of `out`. Dense, in the same memory
+    /// order; `f32`, `f64`.
+    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, scale: f64, out: &mut Buffer);
+    /// The gradient of the same with respect to `a`, element by element.
+    fn pair_loss_grad(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, scale: f64, da: &mut Buffer);
     /// Index of the largest element of each row (the first of equal ones) as `i32`. Row-major input, any type.
     fn arg_max(&self, x: Arg<'_>, out: &mut Buffer);
     /// `out = activation(a b + bias)` where layout `at` puts it: two axes, one of which has stride 1. Types: all

@@ -23,8 +23,8 @@ mod windows;
 
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
-    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
-    QuantWeight, Quantised, Reduce, Rule, Unary, UnarySaved, Update,
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, PairLoss,
+    Product, QuantWeight, Quantised, Reduce, Rule, Unary, UnarySaved, Update,
 };
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};

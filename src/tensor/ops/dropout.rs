@@ -1,7 +1,7 @@
 //! Dropout.
 
 use super::check_float;
-use crate::compute::Layout;
+use crate::compute::{DType, Layout};
 use crate::error::{Error, Result};
 use crate::rng::Key;
 use crate::tensor::Tensor;
@@ -48,6 +48,9 @@ impl Tensor {
     fn dropped(&self, rate: f64, key: Key) -> Result<Self> {
         if rate == 1.0 {
             return self.full_like(0.0);
+        }
+        if matches!(self.dtype(), DType::F16 | DType::Bf16) {
+            return self.to_dtype(DType::F32)?.dropped(rate, key)?.to_dtype(self.dtype());
         }
         let device = self.device();
         Self::filled(device, self.dtype(), self.layout().dense_like(), |out| {

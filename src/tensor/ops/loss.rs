@@ -1,7 +1,7 @@
 //! Losses.
 
 use super::{autocast, check_device, check_float, check_same, wide};
-use crate::compute::{ClassLoss, DType, Layout, Shape};
+use crate::compute::{ClassLoss, DType, Layout, PairLoss, Shape};
 use crate::error::{Error, Result};
 use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
@@ -62,6 +62,35 @@ impl Backward for ClassLossRule {
     }
     fn saved(&self, visit: &mut dyn FnMut(&Tensor)) {
         visit(&self.dx);
+    }
+}
+
+/// A loss whose gradient for the target is the opposite of that for the input.
+struct PairLossRule {
+    op: &'static str,
+    loss: PairLoss,
+    a: Tensor,
+    b: Tensor,
+    scale: f64,
+}
+
+impl Backward for PairLossRule {
+    fn name(&self) -> &'static str {
+        self.op
+    }
+    fn backward(&self, tape: &mut Tape<'_>, dy: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        let Some(dy) = &dy[0] else { return Ok(vec![None, None]) };
+        let scale = self.scale * dy.item()?;
+        let device = dy.device();
+        let da = Tensor::filled(device, dy.dtype(), self.a.layout().dense_like(), |da| {
+            device.backend().pair_loss_grad(self.loss, self.a.arg(), self.b.arg(), scale, da);
+        })?;
+        let db = tape.needs(1).then(|| da.neg()).transpose()?;
+        Ok(vec![tape.needs(0).then_some(da), db])
+    }
+    fn saved(&self, visit: &mut dyn FnMut(&Tensor)) {
+        visit(&self.a);
+        visit(&self.b);
     }
 }
 
@@ -182,7 +211,21 @@ impl Tensor {
             return precision::under(None, || x.mse_loss(&target, reduction));
         }
         check_pair("mse_loss", self, target)?;
+        if reduction != Reduction::None && matches!(self.dtype(), DType::F32 | DType::F64) && !self.is_empty() {
+            return self.pair_loss("mse_loss", PairLoss::Squared, target, reduction);
+        }
         self.sub(target)?.square()?.reduce_loss(reduction)
+    }
+
+    /// The sum or mean of a loss over all pairs, in one pass.
+    fn pair_loss(&self, op: &'static str, loss: PairLoss, target: &Self, reduction: Reduction) -> Result<Self> {
+        let (a, device) = (self.dense()?, self.device());
+        let b = target.in_order_of(a.layout())?;
+        let scale = if reduction == Reduction::Mean { 1.0 / self.len() as f64 } else { 1.0 };
+        let out = Self::filled(device, self.dtype(), Layout::row_major(Shape::SCALAR), |out| {
+            device.backend().pair_loss(loss, a.arg(), b.arg(), scale, out);
+        })?;
+        Ok(record(&[self, target], out, || PairLossRule { op, loss, a, b, scale }))
     }
 
     /// Cross-entropy of the sigmoid of these logits and targets between 0 and 1 of the same shape:
