@@ -11,9 +11,12 @@ pub mod copy;
 pub mod lanes;
 pub mod map;
 pub mod math;
+pub mod pair_loss;
 mod parts;
+pub mod random;
 pub mod reduce;
 mod scratch;
+pub mod standardise;
 mod strided;
 pub mod unary;
 
