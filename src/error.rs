@@ -94,6 +94,14 @@ pub enum Error {
         /// Biological time at the end of that step, ms.
         time_ms: f64,
     },
+    /// Tensors that do not fit an operation: shapes, element types or devices; the message names them.
+    #[error("{op}: {message}")]
+    Op {
+        /// The operation, for example `matmul`.
+        op: &'static str,
+        /// What does not fit, with both shapes.
+        message: String,
+    },
     /// A device, instruction set or feature that this machine or build does not have.
     #[error("{0}")]
     Unavailable(String),
@@ -106,6 +114,11 @@ impl Error {
     /// Wraps an I/O error with the path and what was tried.
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), action, source }
+    }
+
+    /// Tensors that do not fit operation `op`.
+    pub fn op(op: &'static str, message: impl Into<String>) -> Self {
+        Self::Op { op, message: message.into() }
     }
 
     /// A single fault without a place in a file.

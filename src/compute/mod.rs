@@ -3,19 +3,36 @@
 
 mod arena;
 pub mod ars;
+mod backend;
 pub mod clock;
 pub mod cpu;
+mod device;
+mod dtype;
 pub mod input;
 mod isa;
+mod lif;
 mod mailbox;
+mod memory;
 pub mod poisson;
 pub mod records;
 mod rows;
+mod shape;
 pub mod simd;
 mod threads;
+mod windows;
 
 pub use arena::{HugeVec, Zeroed};
+pub use backend::{
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
+    QuantWeight, Quantised, Reduce, Rule, Unary, UnarySaved, Update,
+};
+pub use device::{CpuDevice, Device};
+pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;
+pub use lif::{LifArriving, LifGradients, LifOut, LifScan, LifStep, LifVarying, Reset, Surrogate};
 pub use mailbox::Mailbox;
+pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;
+pub use shape::{Layout, MAX_RANK, Shape, Strides};
 pub use threads::{Barrier, Crew};
+pub use windows::Pooling;

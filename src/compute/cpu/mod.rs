@@ -5,22 +5,35 @@
 //! set it agrees within the tolerance stated beside it, since sums are grouped by lane and products fused where the
 //! machine can.
 
+mod backend;
 pub mod binary;
 pub mod cast;
+pub mod columns;
+pub mod conv;
 pub mod copy;
+pub mod cross_entropy;
+pub mod gemm;
 pub mod lanes;
+pub mod layer_norm;
+pub mod lif;
 pub mod map;
 pub mod math;
+pub mod optimizer;
 pub mod pair_loss;
 mod parts;
+pub mod pooling;
 pub mod random;
 pub mod reduce;
+mod row;
 mod scratch;
+pub mod softmax;
 pub mod standardise;
 mod strided;
 pub mod unary;
+pub mod walk;
 
-pub use parts::{Parts, blocks};
+pub use backend::CpuBackend;
+pub use parts::{GRANULE, Parts, blocks, column_share};
 
 use super::{Crew, Isa};
 

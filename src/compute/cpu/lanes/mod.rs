@@ -264,18 +264,21 @@ pub trait SingleKernel {
 
 /// The lanes an instruction set has for dense kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
+pub(in crate::compute::cpu) enum Path {
+    /// [`Float::Avx512Lanes`]
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// [`Float::Avx2Lanes`]
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// [`Float::PortableLanes`]
     Portable,
 }
 
 impl Path {
     /// AVX2 lanes need FMA and F16C too, which [`Isa::Avx2`] does not promise by itself.
     #[inline]
-    fn of(isa: Isa) -> Self {
+    pub fn of(isa: Isa) -> Self {
         #[cfg(target_arch = "x86_64")]
         if matches!(isa, Isa::Avx512 | Isa::Avx2)
             && std::is_x86_feature_detected!("fma")
