@@ -9,6 +9,7 @@ mod backend;
 pub mod binary;
 pub mod cast;
 pub mod columns;
+pub mod compare;
 pub mod conv;
 pub mod copy;
 pub mod cross_entropy;
