@@ -6,6 +6,7 @@
 //! machine can.
 
 mod backend;
+pub mod batch_norm;
 pub mod columns;
 pub mod conv;
 pub mod cross_entropy;
