@@ -17,6 +17,8 @@ const RANKS: &[(&str, u8)] = &[
     ("nn", 4),
     ("synapse", 4),
     ("model", 5),
+    ("quant", 5),
+    ("optim", 5),
     ("engine", 6),
     ("storage", 7),
     ("interop", 7),

@@ -10,6 +10,7 @@ mod device;
 mod dtype;
 pub mod input;
 mod isa;
+mod lif;
 mod mailbox;
 mod memory;
 pub mod poisson;
@@ -22,11 +23,13 @@ mod windows;
 
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
-    Activation, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Product, Reduce, Unary, UnarySaved,
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
+    QuantWeight, Quantised, Reduce, Rule, Unary, UnarySaved, Update,
 };
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;
+pub use lif::{LifArriving, LifGradients, LifOut, LifScan, LifStep, LifVarying, Reset, Surrogate};
 pub use mailbox::Mailbox;
 pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;

@@ -22,6 +22,7 @@
 //! applications to neuronal modeling, Biological Cybernetics 81:381-402.
 
 use super::dynamics::{Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper};
+use super::lif_constants::{LifConstants, check_uniform};
 use super::registry::{make, numeric_model, parameters};
 use super::{ModelInfo, NeuronModel, ParamTable, Polarity, Prepare, Receptor, Stepper, Variable, propagator};
 use crate::compute::simd::{Lanes, Real};
@@ -62,22 +63,34 @@ pub(super) const INFO: ModelInfo = ModelInfo {
 };
 
 impl LifPscDelta {
+    /// What a step of `dt` ms computes with.
+    ///
+    /// # Errors
+    /// Values the engine would refuse: out of range, a reset that is not below the threshold.
+    pub fn constants(&self, dt: f64) -> Result<LifConstants> {
+        check_uniform(self, dt)?;
+        Ok(self.derived(dt))
+    }
+
+    fn derived(&self, dt: f64) -> LifConstants {
+        let from_current = propagator::from_constant_current(self.tau_m, self.c_m, dt);
+        let rest = -self.e_l * libm::expm1(-dt / self.tau_m);
+        LifConstants {
+            decay: propagator::decay(self.tau_m, dt),
+            drive: rest + self.i_e * from_current,
+            from_current,
+            v_th: self.v_th,
+            v_reset: self.v_reset,
+            v_start: self.e_l,
+            refractory: refractory_steps(self.t_ref, dt).expect("checked"),
+            synapse: None,
+        }
+    }
+
     fn stepper<T: Real>(&self, prepare: &Prepare<'_>) -> Result<Box<dyn Stepper<T>>> {
-        let dt = prepare.dt;
         stepper(Equations, self, prepare, |values| {
-            let p = self.with(values);
-            let from_current = propagator::from_constant_current(p.tau_m, p.c_m, dt);
-            let rest = -p.e_l * libm::expm1(-dt / p.tau_m);
-            Derived {
-                constants: [
-                    propagator::decay(p.tau_m, dt),
-                    rest + p.i_e * from_current,
-                    from_current,
-                    p.v_th,
-                    p.v_reset,
-                ],
-                refractory: refractory_steps(p.t_ref, dt).expect("checked"),
-            }
+            let c = self.with(values).derived(prepare.dt);
+            Derived { constants: [c.decay, c.drive, c.from_current, c.v_th, c.v_reset], refractory: c.refractory }
         })
     }
 }

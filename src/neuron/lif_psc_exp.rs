@@ -31,10 +31,11 @@
 
 use super::currents::{Currents, check_merged, current_receptors};
 use super::dynamics::{Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper};
+use super::lif_constants::{LifConstants, SynapseConstants, check_uniform};
 use super::registry::{make, numeric_model, parameters};
 use super::{ModelInfo, NeuronModel, ParamTable, Prepare, Receptor, Stepper, Variable, propagator};
 use crate::compute::simd::{Lanes, Real};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 parameters! {
     /// Leaky integrate-and-fire neuron with exponential synaptic currents, `lif_psc_exp`.
@@ -84,35 +85,76 @@ impl LifPscExp {
         self.currents == Currents::Merged && self.tau_syn_ex == self.tau_syn_in
     }
 
+    /// What a step of `dt` ms computes with, where both synaptic time constants are equal.
+    ///
+    /// # Errors
+    /// Values the engine would refuse (out of range, a reset that is not below the threshold), or two synaptic
+    /// currents.
+    pub fn constants(&self, dt: f64) -> Result<LifConstants> {
+        check_uniform(self, dt)?;
+        if !self.merged() {
+            return Err(Error::invalid(
+                "tau_syn_in",
+                format!(
+                    "tau_syn_ex = {} ms and tau_syn_in = {} ms are kept as two currents; constants of a step are there \
+                     for one: make them equal and leave `currents` at `merged`",
+                    self.tau_syn_ex, self.tau_syn_in
+                ),
+            ));
+        }
+        let (fade, from_syn) = self.synapse(self.tau_syn_ex, dt);
+        Ok(LifConstants { synapse: Some(SynapseConstants { fade, from_syn }), ..self.membrane(dt) })
+    }
+
+    fn membrane(&self, dt: f64) -> LifConstants {
+        let from_current = propagator::from_constant_current(self.tau_m, self.c_m, dt);
+        let rest = -self.e_l * libm::expm1(-dt / self.tau_m);
+        LifConstants {
+            decay: propagator::decay(self.tau_m, dt),
+            drive: rest + self.i_e * from_current,
+            from_current,
+            v_th: self.v_th,
+            v_reset: self.v_reset,
+            v_start: self.e_l,
+            refractory: refractory_steps(self.t_ref, dt).expect("checked"),
+            synapse: None,
+        }
+    }
+
+    /// Decay of a current with time constant `tau`, and the potential it gives.
+    fn synapse(&self, tau: f64, dt: f64) -> (f64, f64) {
+        (propagator::decay(tau, dt), propagator::from_exponential_current(self.tau_m, tau, self.c_m, dt))
+    }
+
     fn stepper<T: Real>(&self, prepare: &Prepare<'_>) -> Result<Box<dyn Stepper<T>>> {
         let dt = prepare.dt;
-        // Decay of v, drive, v from injected current, threshold, reset.
-        let membrane = |p: &Self| {
-            let from_current = propagator::from_constant_current(p.tau_m, p.c_m, dt);
-            let rest = -p.e_l * libm::expm1(-dt / p.tau_m);
-            let decay = propagator::decay(p.tau_m, dt);
-            let refractory = refractory_steps(p.t_ref, dt).expect("checked");
-            ([decay, rest + p.i_e * from_current, from_current, p.v_th, p.v_reset], refractory)
-        };
-        // Decay of a current, v from a current.
-        let synapse =
-            |p: &Self, tau| (propagator::decay(tau, dt), propagator::from_exponential_current(p.tau_m, tau, p.c_m, dt));
         if self.merged() {
             stepper(Merged, self, prepare, |values| {
                 let p = self.with(values);
-                let ([decay, drive, from_current, v_th, v_reset], refractory) = membrane(&p);
-                let (fade, from_syn) = synapse(&p, p.tau_syn_ex);
-                Derived { constants: [decay, drive, from_current, v_th, v_reset, fade, from_syn], refractory }
+                let c = p.membrane(dt);
+                let (fade, from_syn) = p.synapse(p.tau_syn_ex, dt);
+                let constants = [c.decay, c.drive, c.from_current, c.v_th, c.v_reset, fade, from_syn];
+                Derived { constants, refractory: c.refractory }
             })
         } else {
             stepper(Separate, self, prepare, |values| {
                 let p = self.with(values);
-                let ([decay, drive, from_current, v_th, v_reset], refractory) = membrane(&p);
-                let (fade_ex, from_ex) = synapse(&p, p.tau_syn_ex);
-                let (fade_in, from_in) = synapse(&p, p.tau_syn_in);
+                let c = p.membrane(dt);
+                let (fade_ex, from_ex) = p.synapse(p.tau_syn_ex, dt);
+                let (fade_in, from_in) = p.synapse(p.tau_syn_in, dt);
                 Derived {
-                    constants: [decay, drive, from_current, v_th, v_reset, fade_ex, from_ex, fade_in, from_in],
-                    refractory,
+                    constants: [
+                        c.decay,
+                        c.drive,
+                        c.from_current,
+                        c.v_th,
+                        c.v_reset,
+                        fade_ex,
+                        from_ex,
+                        fade_in,
+                        from_in,
+                    ],
+                    refractory: c.refractory,
                 }
             })
         }

@@ -1,10 +1,10 @@
 //! Convolutional layers.
 
-use super::module::{Module, Slot, Visitor};
+use super::module::{Layer, Module, Slot, Visitor};
 use super::{Init, InitRng, Param};
-use crate::compute::{Activation, ConvOptions, Device};
+use crate::compute::{Activation, ConvOptions, ConvShape, Device};
 use crate::error::{Error, Result};
-use crate::tensor::{Conv1dOptions, Tensor, conv_weight_layout};
+use crate::tensor::{Conv1dOptions, Tensor, conv_weight_layout, conv2d_shape};
 
 /// Weight and bias as torch draws them: both uniform within ± 1/√(inputs of a unit).
 fn draw(
@@ -38,7 +38,7 @@ fn draw(
 }
 
 macro_rules! conv {
-    ($(#[$doc:meta])* $name:ident, $op:literal, $call:ident, $options:ident, $n:literal, $weight:literal) => {
+    ($(#[$doc:meta])* $name:ident, $op:literal, $call:ident, $options:ident, $n:literal, $weight:literal, $layer:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
         pub struct $name {
@@ -101,6 +101,10 @@ macro_rules! conv {
                 }
             }
 
+            fn layer(&self) -> Layer<'_> {
+                $layer(self)
+            }
+
             fn forward_activated(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
                 matches!(activation, Activation::Identity | Activation::Relu).then(|| self.run(x, activation))
             }
@@ -119,9 +123,20 @@ conv! {
     /// assert_eq!(layer.forward(&x)?.dims(), [64, 6, 28, 28]);
     /// # Ok::<(), tessera::error::Error>(())
     /// ```
-    Conv2d, "Conv2d", conv2d, ConvOptions, 2, "[out, in / groups, kernel height, kernel width]"
+    Conv2d, "Conv2d", conv2d, ConvOptions, 2, "[out, in / groups, kernel height, kernel width]",
+    Layer::Conv2d
 }
 conv! {
     /// Convolution of sequences [n, in, length]; see [`Tensor::conv1d`].
-    Conv1d, "Conv1d", conv1d, Conv1dOptions, 1, "[out, in / groups, kernel]"
+    Conv1d, "Conv1d", conv1d, Conv1dOptions, 1, "[out, in / groups, kernel]", |_| Layer::Other
+}
+
+impl Conv2d {
+    /// The sizes of the convolution of an input [n, in, height, width].
+    ///
+    /// # Errors
+    /// An input that does not fit; the message names both shapes.
+    pub fn sizes(&self, x: &Tensor) -> Result<ConvShape> {
+        conv2d_shape(x.shape(), self.weight.shape(), self.options)
+    }
 }

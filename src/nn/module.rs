@@ -1,6 +1,6 @@
 //! What every layer is.
 
-use super::{Param, State};
+use super::{Conv2d, Linear, Param, State};
 use crate::compute::Activation;
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -14,6 +14,17 @@ pub enum Slot<'a> {
     State(&'a State),
     /// A module within.
     Child(&'a dyn Module),
+}
+
+/// Layers that other parts of the library know how to take apart, for example to round them to bytes.
+#[derive(Clone, Copy)]
+pub enum Layer<'a> {
+    /// A fully connected layer.
+    Linear(&'a Linear),
+    /// A convolution of images.
+    Conv2d(&'a Conv2d),
+    /// Anything else.
+    Other,
 }
 
 /// What [`Module::visit`] calls for each thing a module holds.
@@ -48,6 +59,11 @@ pub trait Module: Send + Sync {
                 child.reset_state();
             }
         });
+    }
+
+    /// What it is, where that is one of the layers others take apart.
+    fn layer(&self) -> Layer<'_> {
+        Layer::Other
     }
 
     /// The activation it is, if a kernel can apply it while it makes its output.
@@ -130,6 +146,9 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
     fn reset_state(&self) {
         (**self).reset_state();
+    }
+    fn layer(&self) -> Layer<'_> {
+        (**self).layer()
     }
     fn activation(&self) -> Option<Activation> {
         (**self).activation()

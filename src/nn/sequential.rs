@@ -36,6 +36,18 @@ impl Sequential {
         self
     }
 
+    /// With a layer at the end that others hold as well.
+    #[must_use]
+    pub fn push_shared(mut self, layer: Arc<dyn Module>) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Layer `i`, to be held by others as well.
+    pub fn shared(&self, i: usize) -> Option<&Arc<dyn Module>> {
+        self.layers.get(i)
+    }
+
     /// Number of layers.
     pub fn len(&self) -> usize {
         self.layers.len()

@@ -119,17 +119,18 @@ pub fn column_moments<T: Float>(cpu: &Cpu, cols: usize, x: &[T], mean: &mut [T],
             }
         }
     });
+    // Means less the shift of the first block, so that their differences keep their digits too.
+    let partials = partials.as_mut_slice();
     let mut state = Scratch::<f64>::take(2 * cols);
     let (means, squares) = state.as_mut_slice().split_at_mut(cols);
-    means.fill(f64::NAN);
-    squares.fill(f64::NAN);
-    for (b, partial) in partials.as_mut_slice().chunks_exact(3 * cols).enumerate() {
+    for (b, partial) in partials.chunks_exact(3 * cols).enumerate() {
         let (before, count) = ((b * cut.block) as f64, cut.rows_of(b) as f64);
         let share = count / (before + count);
         for c in 0..cols {
             let [shift, sum, square] = [0, 1, 2].map(|i| partial[i * cols + c].to_f64());
             let off = sum / count;
-            let (mean, square) = (shift + off, square - sum * off);
+            let mean = (shift - partials[c].to_f64()) + off;
+            let square = square - sum * off;
             // Not with `max`, which would make a number of a NaN.
             let square = if square < 0.0 { 0.0 } else { square };
             if b == 0 {
@@ -141,8 +142,12 @@ pub fn column_moments<T: Float>(cpu: &Cpu, cols: usize, x: &[T], mean: &mut [T],
             }
         }
     }
+    if cut.rows == 0 {
+        mean.fill(T::NAN);
+        return var.fill(T::NAN);
+    }
     for c in 0..cols {
-        mean[c] = T::of(means[c]);
+        mean[c] = T::of(partials[c].to_f64() + means[c]);
         var[c] = T::of(squares[c] / cut.rows as f64);
     }
 }

@@ -28,6 +28,10 @@ impl Backward for BinaryRule {
                 da = tape.needs(0).then(|| dy.sum_to(a_shape)).transpose()?;
                 db = tape.needs(1).then(|| dy.sum_to(b_shape)?.neg()).transpose()?;
             }
+            (None, Binary::Combine { alpha, beta }) => {
+                da = tape.needs(0).then(|| dy.sum_to(a_shape)?.mul_scalar(alpha)).transpose()?;
+                db = tape.needs(1).then(|| dy.sum_to(b_shape)?.mul_scalar(beta)).transpose()?;
+            }
             (None, _) => {
                 da = tape.needs(0).then(|| dy.sum_to(a_shape)).transpose()?;
                 db = tape.needs(1).then(|| dy.sum_to(b_shape)).transpose()?;
@@ -80,6 +84,7 @@ fn name(op: Binary) -> &'static str {
         Binary::Min => "minimum",
         Binary::Max => "maximum",
         Binary::Pow => "pow",
+        Binary::Combine { .. } => "combine",
     }
 }
 
@@ -114,7 +119,8 @@ impl Tensor {
         Ok(record(&[self, other], out, || BinaryRule {
             op,
             shapes: [self.shape(), other.shape()],
-            operands: (!matches!(op, Binary::Add | Binary::Sub)).then(|| [self.clone(), other.clone()]),
+            operands: (!matches!(op, Binary::Add | Binary::Sub | Binary::Combine { .. }))
+                .then(|| [self.clone(), other.clone()]),
         }))
     }
 
@@ -213,6 +219,14 @@ impl Tensor {
     /// As [`Tensor::add`].
     pub fn div(&self, other: &Self) -> Result<Self> {
         self.binary(Binary::Div, other)
+    }
+
+    /// `alpha` times this plus `beta` times the other, in one pass. Shapes broadcast.
+    ///
+    /// # Errors
+    /// As [`Tensor::add`].
+    pub fn combine(&self, alpha: f64, other: &Self, beta: f64) -> Result<Self> {
+        self.binary(Binary::Combine { alpha, beta }, other)
     }
 
     /// The larger of each two elements; NaN where either is. Equal elements share the gradient.

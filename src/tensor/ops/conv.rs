@@ -1,8 +1,9 @@
 //! Convolutions of images and sequences.
 
-use super::{check_device, check_float, check_same, narrowed, wide};
+use super::{autocast, check_device, check_float, check_same, narrowed, wide};
 use crate::compute::{Activation, Buffer, ConvOptions, ConvShape, Device, Layout, MAX_RANK, Shape, Unary};
 use crate::error::{Error, Result};
+use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record, records_gradients};
 use std::sync::Arc;
@@ -153,6 +154,11 @@ impl Tensor {
         options: ConvOptions,
         activation: Activation,
     ) -> Result<Self> {
+        if precision::current().is_some() {
+            let (x, weight) = (autocast(OpClass::Product, self)?, autocast(OpClass::Product, weight)?);
+            let bias = bias.map(|bias| autocast(OpClass::Product, bias)).transpose()?;
+            return precision::under(None, || x.conv(op, spatial, &weight, bias.as_ref(), options, activation));
+        }
         check_same(op, self, weight)?;
         check_float(op, self)?;
         let shape = fitted(op, spatial, &self.shape(), &weight.shape(), options)?;
@@ -192,6 +198,15 @@ impl Tensor {
             kept,
         }))
     }
+}
+
+/// The sizes of a convolution of images of shape `x` [n, in, height, width] with a weight [out, in / groups, kernel
+/// height, kernel width].
+///
+/// # Errors
+/// Shapes that do not fit; the message names both.
+pub fn conv2d_shape(x: Shape, weight: Shape, options: ConvOptions) -> Result<ConvShape> {
+    fitted("conv2d", 2, &x, &weight, options)
 }
 
 /// The checked sizes for an input and a weight of `spatial` axes besides batch and channels.

@@ -1,8 +1,9 @@
 //! Losses.
 
-use super::{check_device, check_float, check_same, wide};
+use super::{autocast, check_device, check_float, check_same, wide};
 use crate::compute::{ClassLoss, DType, Layout, Shape};
 use crate::error::{Error, Result};
+use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record, records_gradients};
 
@@ -176,6 +177,10 @@ impl Tensor {
     /// # Errors
     /// Shapes, element types or devices that differ.
     pub fn mse_loss(&self, target: &Self, reduction: Reduction) -> Result<Self> {
+        if precision::current().is_some() {
+            let (x, target) = (autocast(OpClass::Sensitive, self)?, autocast(OpClass::Sensitive, target)?);
+            return precision::under(None, || x.mse_loss(&target, reduction));
+        }
         check_pair("mse_loss", self, target)?;
         self.sub(target)?.square()?.reduce_loss(reduction)
     }
@@ -186,6 +191,11 @@ impl Tensor {
     /// # Errors
     /// Shapes, element types or devices that differ.
     pub fn bce_with_logits(&self, target: &Self, positive_weight: Option<&Self>, reduction: Reduction) -> Result<Self> {
+        if precision::current().is_some() {
+            let (x, target) = (autocast(OpClass::Sensitive, self)?, autocast(OpClass::Sensitive, target)?);
+            let weight = positive_weight.map(|weight| autocast(OpClass::Sensitive, weight)).transpose()?;
+            return precision::under(None, || x.bce_with_logits(&target, weight.as_ref(), reduction));
+        }
         check_pair("bce_with_logits", self, target)?;
         let losses = match positive_weight {
             // ln(1 + eˣ) - x y

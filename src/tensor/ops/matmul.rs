@@ -1,7 +1,7 @@
 //! Products of matrices, and the linear map with its bias and activation.
 
 use super::{autocast, check_device, check_float, check_same};
-use crate::compute::{Activation, Arg, Layout, Product, Shape, Unary};
+use crate::compute::{Activation, Arg, DType, Layout, Product, Shape, Unary};
 use crate::error::{Error, Result};
 use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
@@ -58,6 +58,13 @@ impl Tensor {
             ));
         }
         let device = self.device();
+        if k == 0 || self.is_empty() || other.is_empty() {
+            let shape = Shape::broadcast(OP, &lead(self), &lead(other))?;
+            let mut dims = shape.dims().to_vec();
+            dims.extend([m, n]);
+            let zeros = Self::zeros(Shape::checked(&dims)?, self.dtype(), device)?;
+            return Ok(record(&[self, other], zeros, || MatmulRule { a: self.clone(), b: other.clone() }));
+        }
         let out = if ra == 2 && rb == 2 {
             let at = Layout::row_major([m, n].into());
             Self::filled(device, self.dtype(), at, |out| {
@@ -192,8 +199,12 @@ pub(crate) fn activation_as_unary(activation: Activation) -> Unary {
     }
 }
 
+/// The axes before the last two.
+fn lead(t: &Tensor) -> Shape {
+    Shape::new(&t.dims()[..t.shape().rank() - 2])
+}
+
 fn batched(a: &Tensor, b: &Tensor, [m, k, n]: [usize; 3]) -> Result<Tensor> {
-    let lead = |t: &Tensor| Shape::new(&t.dims()[..t.shape().rank() - 2]);
     let batch = Shape::broadcast("matmul", &lead(a), &lead(b))?;
     // Three axes each: the leading ones as one where they can be, by a copy where they cannot.
     let flat = |t: &Tensor, rows: usize, cols: usize| -> Result<Tensor> {
@@ -208,7 +219,14 @@ fn batched(a: &Tensor, b: &Tensor, [m, k, n]: [usize; 3]) -> Result<Tensor> {
     let (a, b) = (flat(a, m, k)?, flat(b, k, n)?);
     let at = Layout::row_major([batch.len(), m, n].into());
     let device = a.device();
-    let out = Tensor::filled(device, a.dtype(), at, |out| {
+    let dtype = a.dtype();
+    if matches!(dtype, DType::F16 | DType::Bf16) {
+        let wide = batched(&a.to_dtype(DType::F32)?, &b.to_dtype(DType::F32)?, [m, k, n])?.to_dtype(dtype)?;
+        let mut dims = batch.dims().to_vec();
+        dims.extend([m, n]);
+        return wide.reshape(Shape::checked(&dims)?);
+    }
+    let out = Tensor::filled(device, dtype, at, |out| {
         let (a, b): (Arg<'_>, Arg<'_>) = (a.arg(), b.arg());
         device.backend().batched_product(a, b, out, &at);
     })?;

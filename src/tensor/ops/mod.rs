@@ -2,16 +2,23 @@
 
 mod binary;
 mod conv;
+mod dropout;
 mod dtype;
+mod index;
 mod loss;
 mod matmul;
+mod norm;
 mod pooling;
 mod reduce;
+mod softmax;
+mod spiking;
 mod unary;
 
-pub use conv::{Conv1dOptions, conv_weight_layout};
+pub use conv::{Conv1dOptions, conv_weight_layout, conv2d_shape};
 pub use loss::{ClassLossOptions, Reduction};
+pub use norm::BatchNormed;
 pub use pooling::Windows;
+pub use spiking::{LifConstantsEach, LifRun, LifState};
 
 use super::Tensor;
 use crate::compute::DType;

@@ -1,7 +1,8 @@
 //! Convolutions: from buffers to slices.
 
 use crate::compute::backend::{Arg, ConvShape};
-use crate::compute::cpu::conv::{Activation, Float, conv_forward, conv_input_gradient, conv_weight_gradient};
+use crate::compute::cpu::conv::{Activation, conv_forward, conv_input_gradient, conv_weight_gradient};
+use crate::compute::cpu::lanes::Float;
 use crate::compute::cpu::{Cpu, gemm};
 use crate::compute::dtype::Element;
 use crate::compute::memory::Buffer;

@@ -1,19 +1,31 @@
 //! The CPU as a [`Backend`]: picks the kernel for element type and memory order.
 
 mod conv;
+mod index;
 mod loss;
 mod narrow;
+mod norm;
+mod order;
 mod plain;
 mod pooling;
+mod quant;
+mod random;
+mod softmax;
 
-use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
-use super::{Cpu, unary};
+use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
+use super::lanes::Float;
+use super::{Cpu, binary, copy, lif, optimizer, unary};
 use crate::compute::Pooling;
-use crate::compute::backend::{Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Product, Reduce, Unary};
-use crate::compute::dtype::{DType, bf16, f16};
+use crate::compute::backend::{
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, QuantWeight, Quantised,
+    Reduce, Unary, Update,
+};
+use crate::compute::dtype::{DType, Element, bf16, f16};
+use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
 use crate::rng::Key;
+use order::Ordered;
 
 /// The kernels of a crew of CPU workers.
 #[derive(Debug)]
@@ -88,7 +100,7 @@ macro_rules! real_type {
 
 impl Backend for CpuBackend {
     fn fill(&self, out: &mut Buffer, value: f64) {
-        by_type!(out.dtype(), T => out.as_mut_slice::<T>().fill(crate::compute::Element::of_f64(value)));
+        by_type!(out.dtype(), T => out.as_mut_slice::<T>().fill(Element::of_f64(value)));
     }
 
     fn fill_uniform(&self, out: &mut Buffer, low: f64, high: f64, key: Key) {
@@ -100,7 +112,14 @@ impl Backend for CpuBackend {
     }
 
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        by_type!(out.dtype(), T => plain::copy::<T>(x, out.as_mut_slice(), at));
+        by_type!(out.dtype(), T => match Ordered::new(at, [x.layout]) {
+            Some(ordered) if !x.is_empty() => {
+                let from = &x.buffer.as_slice::<T>()[x.layout.offset..];
+                let len = at.shape.len();
+                copy::strided_copy(&self.cpu, ordered.shape(), from, ordered.strides(0), &mut out.as_mut_slice()[..len]);
+            }
+            _ => plain::copy::<T>(x, out.as_mut_slice(), at),
+        });
     }
 
     fn cast(&self, x: Arg<'_>, out: &mut Buffer) {
@@ -143,7 +162,15 @@ impl Backend for CpuBackend {
     }
 
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        by_type!(out.dtype(), T => plain::binary::<T>(op, a, b, out.as_mut_slice(), at));
+        let same = a.layout.same_order(at) && b.layout.same_order(at) && at.is_dense();
+        let block = |a: &[f32], b: &[f32], out: &mut [f32]| binary::binary_block(self.cpu.isa, op, a, b, out);
+        match out.dtype() {
+            DType::F32 => real_binary::<f32>(&self.cpu, op, a, b, out, at),
+            DType::F64 => real_binary::<f64>(&self.cpu, op, a, b, out, at),
+            DType::F16 if same => narrow::map2::<f16>(&self.cpu, a.dense(), b.dense(), out.as_mut_slice(), &block),
+            DType::Bf16 if same => narrow::map2::<bf16>(&self.cpu, a.dense(), b.dense(), out.as_mut_slice(), &block),
+            other => by_type!(other, T => plain::binary::<T>(op, a, b, out.as_mut_slice(), at)),
+        }
     }
 
     fn compare(&self, op: Compare, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
@@ -171,21 +198,23 @@ impl Backend for CpuBackend {
     }
 
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        let batch = at.shape.dims()[0];
-        for i in 0..batch {
-            let product = Product { a, b, bias: None, activation: gemm::Activation::Identity, keep: None };
-            let one = |layout: &Layout| {
-                let dims = &layout.shape.dims()[1..];
-                let mut own = Layout::row_major(dims.into());
-                own.strides[..2].copy_from_slice(&layout.strides[1..3]);
-                own.offset = layout.offset + i * layout.strides[0];
-                own
-            };
-            let (a_one, b_one) = (one(a.layout), one(b.layout));
-            let product =
-                Product { a: Arg { layout: &a_one, ..product.a }, b: Arg { layout: &b_one, ..product.b }, ..product };
-            self.product(product, out, &one(at));
+        match out.dtype() {
+            DType::F32 => real_batch::<f32>(&self.cpu, a, b, out, at),
+            DType::F64 => real_batch::<f64>(&self.cpu, a, b, out, at),
+            other => unreachable!("front ends widen batches of {other}"),
         }
+    }
+
+    fn quantise(&self, x: Arg<'_>, to: Quantised, out: &mut Buffer) {
+        quant::quantise(&self.cpu, x.dense(), to, out.as_mut_slice());
+    }
+
+    fn quant_product(&self, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
+        quant::product(&self.cpu, x, weight, out);
+    }
+
+    fn quant_conv(&self, shape: &ConvShape, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
+        quant::conv(&self.cpu, shape, x, weight, out);
     }
 
     fn conv(
@@ -234,20 +263,142 @@ impl Backend for CpuBackend {
     fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>) {
         real_type!(x.dtype(), T => loss::class_loss::<T>(&self.cpu, loss, x, losses, dx));
     }
+
+    fn softmax(&self, log: bool, x: Arg<'_>, out: &mut Buffer) {
+        let row = x.layout.shape.last();
+        real_type!(x.dtype(), T => softmax::forward::<T>(&self.cpu, log, row, x.dense(), out.as_mut_slice()));
+    }
+
+    fn softmax_grad(&self, log: bool, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        let row = y.layout.shape.last();
+        real_type!(y.dtype(), T => {
+            softmax::grad::<T>(&self.cpu, log, row, y.dense(), dy.dense(), dx.as_mut_slice());
+        });
+    }
+
+    fn row_norm(&self, x: Arg<'_>, affine: Affine<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>) {
+        real_type!(x.dtype(), T => norm::rows::<T>(&self.cpu, x, affine, eps, out, stats));
+    }
+
+    fn row_norm_grad(&self, x: Arg<'_>, stats: [Arg<'_>; 2], weight: Option<Arg<'_>>, dy: Arg<'_>, grad: NormGrad<'_>) {
+        real_type!(x.dtype(), T => norm::rows_grad::<T>(&self.cpu, x, stats, weight, dy, grad));
+    }
+
+    fn column_moments(&self, x: Arg<'_>, mean: &mut Buffer, var: &mut Buffer) {
+        real_type!(x.dtype(), T => norm::column_moments::<T>(&self.cpu, x, mean, var));
+    }
+
+    fn column_norm(&self, x: Arg<'_>, moments: Moments<'_>, affine: Affine<'_>, rectify: bool, out: &mut Buffer) {
+        real_type!(x.dtype(), T => norm::columns::<T>(&self.cpu, x, moments, affine, rectify, out));
+    }
+
+    fn column_norm_grad(
+        &self,
+        x: Arg<'_>,
+        moments: Moments<'_>,
+        weight: Option<Arg<'_>>,
+        dy: Arg<'_>,
+        through_moments: bool,
+        grad: NormGrad<'_>,
+    ) {
+        real_type!(x.dtype(), T => norm::columns_grad::<T>(&self.cpu, x, moments, weight, dy, through_moments, grad));
+    }
+
+    fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer) {
+        by_type!(out.dtype(), T => random::dropout::<T>(&self.cpu, x.dense(), rate, key, out.as_mut_slice()));
+    }
+
+    fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer) {
+        let dims = x.layout.shape;
+        by_type!(out.dtype(), T => index::gather::<T>(dims.dims(), x.dense(), index.dense(), out.as_mut_slice()));
+    }
+
+    fn gather_grad(&self, dy: Arg<'_>, index: Arg<'_>, skip: Option<i32>, dx: &mut Buffer) {
+        let dims = dy.layout.shape;
+        real_type!(dx.dtype(), T => {
+            index::gather_grad::<T>(&self.cpu, dims.dims(), dy.dense(), index.dense(), skip, dx.as_mut_slice());
+        });
+    }
+
+    fn one_hot(&self, index: Arg<'_>, out: &mut Buffer) {
+        by_type!(out.dtype(), T => index::one_hot::<T>(index.dense(), out.as_mut_slice()));
+    }
+
+    fn stray_index(&self, index: Arg<'_>, below: usize) -> Option<i32> {
+        let inside = |i: &i32| usize::try_from(*i).is_ok_and(|i| i < below);
+        index.dense::<i32>().iter().copied().find(|i| !inside(i))
+    }
+
+    fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::forward::<f64>(&self.cpu, scan, out),
+            _ => lif::forward::<f32>(&self.cpu, scan, out),
+        }
+    }
+
+    fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>) {
+        match scan.v.dtype() {
+            DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
+            _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
+        }
+    }
+
+    fn accumulate(&self, x: Arg<'_>, out: &mut Buffer) {
+        optimizer::accumulate(&self.cpu, x, out);
+    }
+
+    fn optimize(&self, updates: &mut [Update<'_>], scale: f64, bound: f64) {
+        optimizer::optimize(&self.cpu, updates, scale, bound);
+    }
+
+    fn gradient_squares(&self, updates: &[Update<'_>]) -> f64 {
+        optimizer::gradient_squares(&self.cpu, updates)
+    }
 }
 
-fn mat<'a, T: crate::compute::Element>(arg: &Arg<'a>) -> Mat<'a, T> {
+fn mat<'a, T: Element>(arg: &Arg<'a>) -> Mat<'a, T> {
     let [rows, cols] = [arg.layout.shape.dims()[0], arg.layout.shape.dims()[1]];
     let data = arg.buffer.as_slice::<T>();
     Mat::new(&data[arg.layout.offset.min(data.len())..], rows, cols, arg.layout.strides[0], arg.layout.strides[1])
 }
 
-fn real_product<T: gemm::Real + crate::compute::Element>(
-    cpu: &Cpu,
-    product: Product<'_>,
-    out: &mut Buffer,
-    at: &Layout,
-) {
+fn real_binary<T: Float + Element>(cpu: &Cpu, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
+    match Ordered::new(at, [a.layout, b.layout]) {
+        Some(ordered) if !at.shape.is_empty() => {
+            let (x, y) = (&a.buffer.as_slice::<T>()[a.layout.offset..], &b.buffer.as_slice::<T>()[b.layout.offset..]);
+            let (x_strides, y_strides) = (ordered.strides(0), ordered.strides(1));
+            let out = &mut out.as_mut_slice()[..at.shape.len()];
+            binary::strided_binary(cpu, op, ordered.shape(), x, x_strides, y, y_strides, out);
+        }
+        _ => plain::binary::<T>(op, a, b, out.as_mut_slice(), at),
+    }
+}
+
+fn real_batch<T: gemm::Real + Element>(cpu: &Cpu, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
+    let count = at.shape.dims()[0];
+    if at.shape.is_empty() {
+        return;
+    }
+    let batch = |arg: &Arg<'_>| {
+        let (dims, strides) = (arg.layout.shape.dims(), &arg.layout.strides);
+        (strides[0], [dims[1], dims[2], strides[1], strides[2]])
+    };
+    let (x, y) = (&a.buffer.as_slice::<T>()[a.layout.offset..], &b.buffer.as_slice::<T>()[b.layout.offset..]);
+    let ((a_stride, a_shape), (b_stride, b_shape)) = (batch(&a), batch(&b));
+    let [rows, cols] = [at.shape.dims()[1], at.shape.dims()[2]];
+    let c = &mut out.as_mut_slice::<T>()[at.offset..];
+    gemm::gemm_batched(
+        cpu,
+        Store::Set,
+        MatBatch::new(x, count, a_stride, a_shape),
+        MatBatch::new(y, count, b_stride, b_shape),
+        MatBatchMut::new(c, count, at.strides[0], [rows, cols, at.strides[1], at.strides[2]]),
+        Bias::None,
+        gemm::Activation::Identity,
+    );
+}
+
+fn real_product<T: gemm::Real + Element>(cpu: &Cpu, product: Product<'_>, out: &mut Buffer, at: &Layout) {
     let [rows, cols] = [at.shape.dims()[0], at.shape.dims()[1]];
     let c = MatMut::new(&mut out.as_mut_slice::<T>()[at.offset..], rows, cols, at.strides[0], at.strides[1]);
     let epilogue = Epilogue {

@@ -79,6 +79,7 @@ pub(super) fn binary<T: Element>(op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut [
                 Binary::Max if x.is_nan() || y.is_nan() => f64::NAN,
                 Binary::Max => x.max(y),
                 Binary::Pow => libm::pow(x, y),
+                Binary::Combine { alpha, beta } => alpha * x + beta * y,
             });
         }
     });

@@ -1,13 +1,14 @@
 //! The forward pass as a gather.
 
 use super::Activation;
-use super::gather::{Gather, Panel, Tap, WeightRow, run_all};
-use super::lanes::{Float, Level};
+use super::gather::{Access, Gather, Panel, Tap, WeightRow, run_all};
 use super::pack::{PackSource, pack, packed_len};
+use super::planar::MOST_CHANNELS;
 use super::scratch::Scratch;
 use super::shape::ConvShape;
-use super::tile::VECS;
+use super::tile::{VECS, lanes};
 use crate::compute::cpu::Cpu;
+use crate::compute::cpu::lanes::{Float, Path};
 
 /// Below this many channels, the taps of a row of the window are read as one run, from a padded copy of the input where
 /// the window reaches over the border: the copy is small then, and a run of three elements too short.
@@ -30,8 +31,14 @@ pub(super) fn forward<T: Float>(
     let (kh, kw, run, c_out) = (shape.kh(), shape.kw(), shape.group_in(), shape.c_out());
     let mergeable = options.groups == 1 && options.dilation[1] == 1;
     let inside = options.padding[1] == 0;
+    let planes = by_planes(shape.group_out(), options.stride[1], shape.out_w());
     let padded_copy = mergeable && !inside && run < FEW_CHANNELS && kw > 1;
-    let merged = mergeable && (inside || padded_copy);
+    let merged = mergeable && !planes && (inside || padded_copy);
+    let access = match (planes, padded_copy) {
+        (true, _) => Access::Planes,
+        (_, true) => Access::PaddedCopy,
+        _ => Access::InPlace,
+    };
     let columns = if merged { 1 } else { kw };
     let mut taps = Vec::with_capacity(options.groups * kh * columns);
     for group in 0..options.groups {
@@ -46,11 +53,13 @@ pub(super) fn forward<T: Float>(
     let run = if merged { run * kw } else { run };
     let depth = taps_each * run;
 
-    let level = Level::of(cpu.isa);
-    let lanes = level.lanes::<T>();
+    let path = Path::of(cpu.isa);
+    // Panels of planes have their channels next to each other, without a vector to fill.
+    let lanes = if planes { shape.group_out() } else { lanes::<T>(path) };
     let mut panels = panels(options.groups, shape.group_out(), lanes, taps_each);
     let pixels = shape.n() * shape.out_h() * shape.out_w();
-    let in_place = shape.group_out().is_multiple_of(lanes) && (panels.len() == 1 || pixels < PACK_FROM_PIXELS);
+    let in_place =
+        !planes && shape.group_out().is_multiple_of(lanes) && (panels.len() == 1 || pixels < PACK_FROM_PIXELS);
     let mut packed = Scratch::take(run + if in_place { 0 } else { packed_len(&panels, depth, lanes) });
     let (zeros, packed) = packed.as_mut_slice().split_at_mut(run);
     zeros.fill(T::ZERO);
@@ -80,7 +89,7 @@ pub(super) fn forward<T: Float>(
         taps,
         taps_each,
         run,
-        padded_copy,
+        access,
         panels,
         weights,
         weight_row,
@@ -92,6 +101,12 @@ pub(super) fn forward<T: Float>(
     // panel; a run that is not of one pixel lies in the padded copy, or within the row since nothing is padded.
 
     unsafe { run_all(cpu, &[gather]) };
+}
+
+/// Whether `channels` output channels are computed with pixels in the lanes of a vector, see
+/// [`planar`](super::planar): where vectors of channels would be half empty at least, and rows are long enough.
+pub(super) fn by_planes(channels: usize, step: usize, cols: usize) -> bool {
+    channels <= MOST_CHANNELS && step == 1 && cols >= MOST_CHANNELS
 }
 
 /// Panels of at most two vectors for `channels` output channels in each of `groups` groups, whose taps follow each other.

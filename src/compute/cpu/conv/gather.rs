@@ -1,10 +1,11 @@
 //! Every output pixel gathers from input pixels at fixed offsets: the common form of the forward pass and of the
 //! gradient of the input (which is such a gather for each phase of the stride).
 
-use super::lanes::{Float, Kernel, Level, Vector, dispatch};
+use super::planar::{self, PlanarTiles};
 use super::scratch::Scratch;
 use super::tile::{TABLE_ROW, TileArgs, TileFn, VECS, tiles};
 use crate::compute::cpu::Cpu;
+use crate::compute::cpu::lanes::{Float, Kernel, Path, Vector, dispatch};
 
 /// Pixels of a unit of work, about.
 const UNIT_PIXELS: usize = 512;
@@ -12,6 +13,9 @@ const UNIT_PIXELS: usize = 512;
 const UNITS: usize = 32;
 /// Bytes of weights that stay in the second-level cache while the tiles of a unit walk over them.
 const WEIGHTS_IN_CACHE: usize = 384 << 10;
+
+/// Bytes of planes that stay in the second-level cache.
+const PLANES_IN_CACHE: usize = 256 << 10;
 
 /// Where an output pixel reads: input pixel `step * output + offset`, from `channel` on.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +62,7 @@ pub(super) struct Gather<T> {
     pub taps_each: usize,
     /// Elements read at each tap.
     pub run: usize,
-    /// Whether every unit first copies its input rows, padded with zeros, so that runs may lie across the border.
-    pub padded_copy: bool,
+    pub access: Access,
     pub panels: Vec<Panel>,
     pub weights: *const T,
     pub weight_row: WeightRow,
@@ -67,6 +70,18 @@ pub(super) struct Gather<T> {
     pub bias: *const T,
     pub relu: bool,
     pub zeros: *const T,
+}
+
+/// How the units of a gather read the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Where it lies.
+    InPlace,
+    /// From a copy of the rows in question, padded with zeros, so that runs may lie across the border.
+    PaddedCopy,
+    /// From padded planes, one for each channel; see [`planar`]. Only for steps of one pixel along a row, runs of one
+    /// pixel and panels of few channels, whose weights lie as close as they can.
+    Planes,
 }
 
 /// Elements from one row of weights to the next.
@@ -114,14 +129,23 @@ struct Unit<'a, T> {
 /// # Safety
 /// The invariants of [`Gather`]; no two gathers may write to the same element.
 pub(super) unsafe fn run_all<T: Float>(cpu: &Cpu, gathers: &[Gather<T>]) {
-    let level = Level::of(cpu.isa);
+    let path = Path::of(cpu.isa);
     let cuts = |gather: &Gather<T>| {
         let images = gather.images.max(1);
         let wanted = (gather.rows * gather.cols).div_ceil(UNIT_PIXELS).max(UNITS.div_ceil(images));
         // No fewer than two tiles' worth of pixels to a unit.
         let most = (gather.rows * gather.cols).div_ceil(2 * TABLE_ROW);
-        let rows = gather.rows.div_ceil(wanted.min(most).max(1)).max(1);
+        let mut rows = gather.rows.div_ceil(wanted.min(most).max(1)).max(1);
+        if gather.access == Access::Planes {
+            // Tiles read all planes and all rows of the window at once.
+            while rows > 1 && planar::planes_bytes(gather, rows) > PLANES_IN_CACHE {
+                rows = rows.div_ceil(2);
+            }
+        }
         let row_cuts = gather.rows.div_ceil(rows);
+        if gather.access == Access::Planes {
+            return (rows, row_cuts, 1);
+        }
         let panel_cuts = UNITS.div_ceil(images * row_cuts.max(1)).clamp(1, gather.panels.len().max(1));
         (rows, row_cuts, panel_cuts)
     };
@@ -144,7 +168,7 @@ pub(super) unsafe fn run_all<T: Float>(cpu: &Cpu, gathers: &[Gather<T>]) {
                 rows: (row * rows, ((row + 1) * rows).min(gather.rows)),
                 panels: (panel * count / panel_cuts, (panel + 1) * count / panel_cuts),
             };
-            return dispatch(level, RunUnit { unit, tiles: tiles(level) });
+            return dispatch(cpu.isa, RunUnit { unit, tiles: tiles(path), planar_tiles: planar::tiles(path) });
         }
     });
 }
@@ -152,19 +176,20 @@ pub(super) unsafe fn run_all<T: Float>(cpu: &Cpu, gathers: &[Gather<T>]) {
 struct RunUnit<'a, T: 'static> {
     unit: Unit<'a, T>,
     tiles: &'static [[TileFn<T>; 2]],
+    planar_tiles: &'static PlanarTiles<T>,
 }
 
 /// Input as the tiles of a unit see it: pixel (`y`, `x`) is at `origin + y * row + x * pixel` elements and exists where
 /// `y < h` and `x < w`. `y` counts from `first_y`, `x` from `first_x`.
-struct View<T> {
+pub(super) struct View<T> {
     /// Whether every tap of every output pixel exists.
-    whole: bool,
-    origin: *const T,
-    row: usize,
-    h: usize,
-    w: usize,
-    first_y: isize,
-    first_x: isize,
+    pub whole: bool,
+    pub origin: *const T,
+    pub row: usize,
+    pub h: usize,
+    pub w: usize,
+    pub first_y: isize,
+    pub first_x: isize,
 }
 
 impl<T> View<T> {
@@ -179,12 +204,17 @@ impl<T: Float> Kernel<T> for RunUnit<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<V: Vector<Elem = T>>(self) {
+    fn run<V: Vector<Elem = T>>(self) {
         let Unit { gather, image, rows, panels } = self.unit;
-        let mut copied = Scratch::take(if gather.padded_copy { copy_len(gather, rows) } else { 0 });
+        if gather.access == Access::Planes {
+            let panels = &gather.panels[panels.0..panels.1];
+            // SAFETY: the invariants of `Gather`.
+            return unsafe { planar::run::<V>(gather, image, rows, panels, self.planar_tiles) };
+        }
+        let mut copied = Scratch::take(if gather.access == Access::PaddedCopy { copy_len(gather, rows) } else { 0 });
         // SAFETY: the invariants of `Gather`; the scratch has the length that the copy takes.
         let view = unsafe {
-            if gather.padded_copy {
+            if gather.access == Access::PaddedCopy {
                 copy_padded(gather, image, rows, copied.as_mut_ptr())
             } else {
                 let row = gather.w * gather.x_pixel;
@@ -228,7 +258,7 @@ impl<T: Float> RunUnit<'_, T> {
     ) {
         let Unit { gather, image, rows, .. } = self.unit;
         let pixels = (rows.1 - rows.0) * gather.cols;
-        let tile_count = pixels.div_ceil(V::TILE);
+        let tile_count = pixels.div_ceil(self.tiles.len());
         let mut tile = Tile {
             in_y: [0; TABLE_ROW],
             in_x: [0; TABLE_ROW],
@@ -335,7 +365,7 @@ unsafe fn fill_table<T>(gather: &Gather<T>, view: &View<T>, tap: usize, tile: &T
 }
 
 /// First and last offset of any tap, (y, x).
-fn reach<T>(gather: &Gather<T>) -> ([isize; 2], [isize; 2]) {
+pub(super) fn reach<T>(gather: &Gather<T>) -> ([isize; 2], [isize; 2]) {
     let mut low = [isize::MAX; 2];
     let mut high = [isize::MIN; 2];
     for tap in &gather.taps {
@@ -347,7 +377,7 @@ fn reach<T>(gather: &Gather<T>) -> ([isize; 2], [isize; 2]) {
 
 /// Rows and columns of the padded copy for output rows `rows`: what the window passes over. The run at a tap may cover
 /// several pixels to the right of it.
-fn copy_size<T>(gather: &Gather<T>, rows: (usize, usize)) -> (usize, usize) {
+pub(super) fn copy_size<T>(gather: &Gather<T>, rows: (usize, usize)) -> (usize, usize) {
     let (low, high) = reach(gather);
     let span = gather.run.div_ceil(gather.x_pixel) - 1;
     (

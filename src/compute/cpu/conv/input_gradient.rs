@@ -4,13 +4,14 @@
 //! is a whole number. For `i = phase + stride j` the taps for which it is are the same for all `j`, and the output pixel
 //! is `j` plus a constant: a convolution without stride.
 
-use super::forward::{FEW_CHANNELS, panels, place};
-use super::gather::{Gather, Tap, WeightRow, run_all};
-use super::lanes::{Float, Level};
+use super::forward::{FEW_CHANNELS, by_planes, panels, place};
+use super::gather::{Access, Gather, Tap, WeightRow, run_all};
 use super::pack::{PackSource, pack, packed_len};
 use super::scratch::Scratch;
 use super::shape::ConvShape;
+use super::tile::lanes;
 use crate::compute::cpu::Cpu;
+use crate::compute::cpu::lanes::{Float, Path};
 
 /// Taps of an axis that reach a phase of the stride, with the offset of the output pixel, offsets ascending.
 fn phase_taps(shape: &ConvShape, axis: usize, phase: usize) -> Vec<(usize, isize)> {
@@ -25,8 +26,10 @@ pub(super) fn input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], w
     let options = *shape.options();
     let (h, w, c_in, c_out) = (shape.h(), shape.w(), shape.c_in(), shape.c_out());
     let (group_in, group_out) = (shape.group_in(), shape.group_out());
-    let lanes = Level::of(cpu.isa).lanes::<T>();
+    let path = Path::of(cpu.isa);
     let [stride_y, stride_x] = options.stride;
+    let planes = by_planes(group_in, 1, w.div_ceil(stride_x));
+    let lanes = if planes { group_in } else { lanes::<T>(path) };
     let longest = group_out * if options.groups == 1 { shape.kw() } else { 1 };
     // Every tap is in one phase, and the panels of all phases are alike.
     let alike = panels(options.groups, group_in, lanes, 0);
@@ -44,7 +47,14 @@ pub(super) fn input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], w
             let inside = taps_x.first().is_some_and(|t| t.1 >= 0)
                 && taps_x.last().is_some_and(|t| t.1 + cols as isize <= shape.out_w() as isize);
             let padded_copy = mergeable && !inside && group_out < FEW_CHANNELS && taps_x.len() > 1;
-            let merged = mergeable && (inside || padded_copy);
+            // A phase that no tap reaches has nothing to copy.
+            let planes = planes && !taps_x.is_empty() && !taps_y.is_empty();
+            let merged = mergeable && !planes && (inside || padded_copy);
+            let access = match (planes, padded_copy) {
+                (true, _) => Access::Planes,
+                (_, true) => Access::PaddedCopy,
+                _ => Access::InPlace,
+            };
             let columns = if merged { &taps_x[..1] } else { &taps_x[..] };
             let taps_each = taps_y.len() * columns.len();
             let run = if merged { group_out * taps_x.len() } else { group_out };
@@ -92,7 +102,7 @@ pub(super) fn input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], w
                 taps,
                 taps_each,
                 run,
-                padded_copy,
+                access,
                 panels,
                 weights: own.as_ptr(),
                 weight_row: WeightRow::Packed,

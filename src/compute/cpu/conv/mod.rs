@@ -15,23 +15,24 @@
 mod forward;
 mod gather;
 mod input_gradient;
-pub(in crate::compute::cpu) mod lanes;
 mod naive;
 mod pack;
+mod planar;
 pub(in crate::compute::cpu) mod scratch;
 mod shape;
 mod tile;
+mod transpose;
 mod weight_gradient;
 mod weight_tile;
 
 #[cfg(test)]
 mod tests;
 
-pub use lanes::Float;
 pub use naive::{conv_gradients_naive, conv_naive, im2col};
 pub use shape::{ConvOptions, ConvShape};
 
 use super::Cpu;
+use super::lanes::Float;
 
 /// What is applied to each sum before it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,7 +1,7 @@
 //! Weights in the order in which the tiles read them.
 
 use super::gather::Panel;
-use super::lanes::Float;
+use crate::compute::cpu::lanes::Float;
 use crate::compute::cpu::{Cpu, Parts};
 
 /// Where the rows of a panel come from: row `t * run + r`, column `j` is element

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::compute::Isa;
+use crate::compute::cpu::lanes::Float;
 use proptest::prelude::*;
 
 /// Numbers in -1..1 that depend on the seed and the place only.

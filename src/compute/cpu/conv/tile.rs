@@ -1,6 +1,6 @@
 //! The register tile of convolution: up to `TILE` pixels times up to two vectors of output channels.
 
-use super::lanes::{Float, Level, Vector};
+use crate::compute::cpu::lanes::{Float, Path, Vector};
 use std::marker::PhantomData;
 
 /// Pointers in a row of the table of input pointers, of which a tile uses the first `M`.
@@ -47,12 +47,12 @@ pub(super) type TileFn<T> = unsafe fn(&TileArgs<'_, T>);
 unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<'_, V::Elem>) {
     // SAFETY: `TileArgs` says what its pointers lead to; the walk stays within it.
     unsafe {
-        let mask = V::mask(args.last);
+        let last = args.last;
         let mut sums = [[V::zero(); NV]; M];
         if !args.bias.is_null() {
             for v in 0..NV {
                 let from = args.bias.add(v * V::LANES);
-                let bias = if v + 1 == NV { V::load_masked(from, mask) } else { V::load(from) };
+                let bias = if v + 1 == NV { V::load_first(from, last) } else { V::load(from) };
                 for row in &mut sums {
                     row[v] = bias;
                 }
@@ -72,9 +72,9 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<'_, V
                     *w = V::load(weights.add(v * V::LANES));
                 }
                 for m in 0..M {
-                    let x = V::splat(pixels[m].add(c));
+                    let x = V::splat(*pixels[m].add(c));
                     for v in 0..NV {
-                        sums[m][v] = x.fma(w[v], sums[m][v]);
+                        sums[m][v] = x.mul_add(w[v], sums[m][v]);
                     }
                 }
                 weights = weights.add(args.weight_row);
@@ -82,31 +82,32 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<'_, V
         }
         for m in 0..M {
             for v in 0..NV {
-                let sum = if args.relu { sums[m][v].relu() } else { sums[m][v] };
+                // Zero where the sum is below it; a NaN stays one.
+                let sum = if args.relu { V::zero().max(sums[m][v]) } else { sums[m][v] };
                 let to = args.out[m].add(args.out_first + v * V::LANES);
-                if v + 1 == NV { sum.store_masked(to, mask) } else { sum.store(to) }
+                if v + 1 == NV { sum.store_first(to, last) } else { sum.store(to) }
             }
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn wide<T: Float, const M: usize, const NV: usize>(args: &TileArgs<'_, T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
-    unsafe { tile::<T::Wide, M, NV>(args) }
+    unsafe { tile::<T::Avx512Lanes, M, NV>(args) }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn half<T: Float, const M: usize, const NV: usize>(args: &TileArgs<'_, T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
-    unsafe { tile::<T::Half, M, NV>(args) }
+    unsafe { tile::<T::Avx2Lanes, M, NV>(args) }
 }
 
 unsafe fn plain<T: Float, const M: usize, const NV: usize>(args: &TileArgs<'_, T>) {
     // SAFETY: the caller's promise.
-    unsafe { tile::<T::Plain, M, NV>(args) }
+    unsafe { tile::<T::PortableLanes, M, NV>(args) }
 }
 
 /// Tiles by height - 1 and vectors - 1.
@@ -121,16 +122,27 @@ impl<T: Float> Tiles<T> {
     const WIDE: [[TileFn<T>; VECS]; 14] = tiles!(wide: 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     #[cfg(target_arch = "x86_64")]
     const HALF: [[TileFn<T>; VECS]; 6] = tiles!(half: 1 2 3 4 5 6);
-    const PLAIN: [[TileFn<T>; VECS]; 6] = tiles!(plain: 1 2 3 4 5 6);
+    const PLAIN: [[TileFn<T>; VECS]; 4] = tiles!(plain: 1 2 3 4);
 }
 
-/// The tiles of `level`, by height - 1 and vectors - 1. To be called only where `level` came from [`Level::of`].
-pub(super) fn tiles<T: Float>(level: Level) -> &'static [[TileFn<T>; VECS]] {
-    match level {
+/// Elements of a vector.
+pub(super) fn lanes<T: Float>(path: Path) -> usize {
+    match path {
         #[cfg(target_arch = "x86_64")]
-        Level::Wide => &Tiles::<T>::WIDE,
+        Path::Avx512 => T::Avx512Lanes::LANES,
         #[cfg(target_arch = "x86_64")]
-        Level::Half => &Tiles::<T>::HALF,
-        Level::Plain => &Tiles::<T>::PLAIN,
+        Path::Avx2 => T::Avx2Lanes::LANES,
+        Path::Portable => T::PortableLanes::LANES,
+    }
+}
+
+/// The tiles of `path`, by height - 1 and vectors - 1. To be called only where `path` came from [`Path::of`].
+pub(super) fn tiles<T: Float>(path: Path) -> &'static [[TileFn<T>; VECS]] {
+    match path {
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512 => &Tiles::<T>::WIDE,
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx2 => &Tiles::<T>::HALF,
+        Path::Portable => &Tiles::<T>::PLAIN,
     }
 }

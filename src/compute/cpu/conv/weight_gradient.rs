@@ -5,11 +5,11 @@
 //! segments there are follows from the sizes. Within a segment, workers may share out the weights, which changes no sum.
 
 use super::forward::FEW_CHANNELS;
-use super::lanes::{Float, Kernel, Level, Vector, dispatch};
 use super::scratch::Scratch;
 use super::shape::ConvShape;
 use super::tile::{TABLE_ROW, VECS};
 use super::weight_tile::{WeightTileArgs, WeightTileFn, weight_tiles};
+use crate::compute::cpu::lanes::{Float, Kernel, Path, Vector, dispatch};
 use crate::compute::cpu::{Cpu, Parts};
 use std::ops::Range;
 
@@ -57,7 +57,7 @@ pub(super) fn weight_gradient<T: Float>(
     db: Option<&mut [T]>,
 ) {
     let plan = Plan::new(shape, size_of::<T>());
-    let level = Level::of(cpu.isa);
+    let path = Path::of(cpu.isa);
     let (weights, each) = (dw.len(), dw.len() + shape.c_out());
     // A segment has the gradient of the weights, then that of the bias.
     let mut partial = Scratch::<T>::take(each * plan.segments);
@@ -81,8 +81,8 @@ pub(super) fn weight_gradient<T: Float>(
             own.fill(T::ZERO);
             own_bias.fill(T::ZERO);
             let blocks = plan.blocks * segment / plan.segments..plan.blocks * (segment + 1) / plan.segments;
-            let tiles = weight_tiles(level);
-            dispatch(level, Segment { shape, plan, x, dy, blocks, rows, own, own_bias, tiles });
+            let tiles = weight_tiles(path);
+            dispatch(cpu.isa, Segment { shape, plan, x, dy, blocks, rows, own, own_bias, tiles });
         });
     }
     let partial = &*partial;
@@ -124,7 +124,7 @@ impl<T: Float> Kernel<T> for Segment<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<V: Vector<Elem = T>>(mut self) {
+    fn run<V: Vector<Elem = T>>(mut self) {
         let (shape, plan) = (self.shape, self.plan);
         let window = Window::new(shape, &plan);
         let mut copied = Scratch::take(if plan.padded_copy { window.height * window.row } else { 0 });
@@ -239,7 +239,7 @@ impl<T: Float> Segment<'_, T> {
         pointer: P,
     ) {
         let (dy, out) = (args.dy, args.out);
-        let tiles = count.div_ceil(V::TILE);
+        let tiles = count.div_ceil(self.tiles.len());
         for tile in 0..tiles {
             let (start, end) = (count * tile / tiles, count * (tile + 1) / tiles);
             for m in start..end {
@@ -317,13 +317,12 @@ unsafe fn add_columns<V: Vector>(from: &[V::Elem], to: &mut [V::Elem]) {
         let count = (columns - column).min(V::LANES);
         // SAFETY: `count` elements from `column` on in every row.
         unsafe {
-            let mask = V::mask(count);
             let mut sum = V::zero();
             for row in 0..rows {
-                sum = sum.add(V::load_masked(from.as_ptr().add(row * columns + column), mask));
+                sum = sum + V::load_first(from.as_ptr().add(row * columns + column), count);
             }
             let to = to.as_mut_ptr().add(column);
-            sum.add(V::load_masked(to, mask)).store_masked(to, mask);
+            (sum + V::load_first(to, count)).store_first(to, count);
         }
         column += count;
     }

@@ -1,8 +1,8 @@
 //! The register tile of the weight gradient: up to `TILE` rows of weights times up to two vectors of output channels,
 //! summed over the pixels of a block.
 
-use super::lanes::{Float, Level, Vector};
 use super::tile::{TABLE_ROW, VECS};
+use crate::compute::cpu::lanes::{Float, Path, Vector};
 use std::marker::PhantomData;
 
 /// What a tile works on: for its rows `m` and output channels `o`, `out[m][o] += sum over pixels of x[pixel][m] *
@@ -34,7 +34,7 @@ pub(super) type WeightTileFn<T> = unsafe fn(&WeightTileArgs<T>);
 unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &WeightTileArgs<V::Elem>) {
     // SAFETY: the arguments describe memory that exists; the walk stays within it.
     unsafe {
-        let mask = V::mask(args.last);
+        let last = args.last;
         let mut sums = [[V::zero(); NV]; M];
         let mut x = [std::ptr::null(); M];
         x.copy_from_slice(&args.x[..M]);
@@ -45,12 +45,12 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &WeightTileArgs
                 let mut g = [V::zero(); NV];
                 for (v, g) in g.iter_mut().enumerate() {
                     let from = dy.add(v * V::LANES);
-                    *g = if v + 1 == NV { V::load_masked(from, mask) } else { V::load(from) };
+                    *g = if v + 1 == NV { V::load_first(from, last) } else { V::load(from) };
                 }
                 for m in 0..M {
-                    let x = V::splat(x[m].add(at));
+                    let x = V::splat(*x[m].add(at));
                     for v in 0..NV {
-                        sums[m][v] = x.fma(g[v], sums[m][v]);
+                        sums[m][v] = x.mul_add(g[v], sums[m][v]);
                     }
                 }
                 at += args.x_pixel;
@@ -61,9 +61,9 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &WeightTileArgs
             for v in 0..NV {
                 let to = args.out.add(m * args.out_row + v * V::LANES);
                 if v + 1 == NV {
-                    sums[m][v].add(V::load_masked(to, mask)).store_masked(to, mask);
+                    (sums[m][v] + V::load_first(to, last)).store_first(to, last);
                 } else {
-                    sums[m][v].add(V::load(to)).store(to);
+                    (sums[m][v] + V::load(to)).store(to);
                 }
             }
         }
@@ -71,22 +71,22 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &WeightTileArgs
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn wide<T: Float, const M: usize, const NV: usize>(args: &WeightTileArgs<T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
-    unsafe { tile::<T::Wide, M, NV>(args) }
+    unsafe { tile::<T::Avx512Lanes, M, NV>(args) }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn half<T: Float, const M: usize, const NV: usize>(args: &WeightTileArgs<T>) {
     // SAFETY: the caller's promise; compiled with the instructions.
-    unsafe { tile::<T::Half, M, NV>(args) }
+    unsafe { tile::<T::Avx2Lanes, M, NV>(args) }
 }
 
 unsafe fn plain<T: Float, const M: usize, const NV: usize>(args: &WeightTileArgs<T>) {
     // SAFETY: the caller's promise.
-    unsafe { tile::<T::Plain, M, NV>(args) }
+    unsafe { tile::<T::PortableLanes, M, NV>(args) }
 }
 
 /// Tiles by height - 1 and vectors - 1.
@@ -101,16 +101,16 @@ impl<T: Float> Tiles<T> {
     const WIDE: [[WeightTileFn<T>; VECS]; 14] = tiles!(wide: 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     #[cfg(target_arch = "x86_64")]
     const HALF: [[WeightTileFn<T>; VECS]; 6] = tiles!(half: 1 2 3 4 5 6);
-    const PLAIN: [[WeightTileFn<T>; VECS]; 6] = tiles!(plain: 1 2 3 4 5 6);
+    const PLAIN: [[WeightTileFn<T>; VECS]; 4] = tiles!(plain: 1 2 3 4);
 }
 
-/// The tiles of `level`, by height - 1 and vectors - 1. To be called only where `level` came from [`Level::of`].
-pub(super) fn weight_tiles<T: Float>(level: Level) -> &'static [[WeightTileFn<T>; VECS]] {
-    match level {
+/// The tiles of `path`, by height - 1 and vectors - 1. To be called only where `path` came from [`Path::of`].
+pub(super) fn weight_tiles<T: Float>(path: Path) -> &'static [[WeightTileFn<T>; VECS]] {
+    match path {
         #[cfg(target_arch = "x86_64")]
-        Level::Wide => &Tiles::<T>::WIDE,
+        Path::Avx512 => &Tiles::<T>::WIDE,
         #[cfg(target_arch = "x86_64")]
-        Level::Half => &Tiles::<T>::HALF,
-        Level::Plain => &Tiles::<T>::PLAIN,
+        Path::Avx2 => &Tiles::<T>::HALF,
+        Path::Portable => &Tiles::<T>::PLAIN,
     }
 }

@@ -19,6 +19,14 @@ impl Lanes for F32Lanes {
     const LANES: usize = 8;
 
     #[inline(always)]
+    unsafe fn fetch(at: *const Self::Sum) {
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+    #[inline(always)]
     unsafe fn mask(n: usize) -> __m256i {
         _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
     }
@@ -110,6 +118,14 @@ impl Lanes for F64Lanes {
     type Mask = __m256i;
     const LANES: usize = 4;
 
+    #[inline(always)]
+    unsafe fn fetch(at: *const Self::Sum) {
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
     #[inline(always)]
     unsafe fn mask(n: usize) -> __m256i {
         _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3))

@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 use super::kernels::{Kernels, tiles_of_32_registers};
 use super::micro::{Lanes, Tile, tile};
 use super::pack::pack;
+use super::transpose512::{pack_cols_4, pack_cols_8, pack_rows_4, pack_rows_8};
 
 /// 16 `f32`.
 pub(super) struct F32Lanes;
@@ -18,6 +19,14 @@ impl Lanes for F32Lanes {
     type Mask = __mmask16;
     const LANES: usize = 16;
 
+    #[inline(always)]
+    unsafe fn fetch(at: *const Self::Sum) {
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
     #[inline(always)]
     unsafe fn mask(n: usize) -> __mmask16 {
         0xffff >> (16 - n)
@@ -92,7 +101,13 @@ unsafe fn f32_pack(
     lane_stride: usize,
     step_stride: usize,
 ) {
-    pack(to, width, lanes, steps, from, lane_stride, step_stride)
+    if step_stride == 1 && lane_stride != 1 {
+        pack_rows_4(to.cast(), width, lanes, steps, from.cast(), lane_stride)
+    } else if lane_stride == 1 {
+        pack_cols_4(to.cast(), width, lanes, steps, from.cast(), step_stride)
+    } else {
+        pack(to, width, lanes, steps, from, lane_stride, step_stride)
+    }
 }
 
 /// Kernels for `f32`.
@@ -110,6 +125,14 @@ impl Lanes for F64Lanes {
     type Mask = __mmask8;
     const LANES: usize = 8;
 
+    #[inline(always)]
+    unsafe fn fetch(at: *const Self::Sum) {
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[inline(always)]
+    unsafe fn fetch_far(at: *const u8) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
     #[inline(always)]
     unsafe fn mask(n: usize) -> __mmask8 {
         0xff >> (8 - n)
@@ -184,7 +207,13 @@ unsafe fn f64_pack(
     lane_stride: usize,
     step_stride: usize,
 ) {
-    pack(to, width, lanes, steps, from, lane_stride, step_stride)
+    if step_stride == 1 && lane_stride != 1 {
+        pack_rows_8(to.cast(), width, lanes, steps, from.cast(), lane_stride)
+    } else if lane_stride == 1 {
+        pack_cols_8(to.cast(), width, lanes, steps, from.cast(), step_stride)
+    } else {
+        pack(to, width, lanes, steps, from, lane_stride, step_stride)
+    }
 }
 
 /// Kernels for `f64`.

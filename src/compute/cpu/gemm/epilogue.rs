@@ -26,6 +26,26 @@ pub enum Bias<'a, T> {
 }
 
 impl<T> Bias<'_, T> {
+    /// Refuses a bias that does not fit an output of this size.
+    #[track_caller]
+    pub(super) fn check(&self, rows: usize, cols: usize) {
+        let (what, len, wanted) = match self {
+            Self::None => return,
+            Self::PerColumn(bias) => ("column", bias.len(), cols),
+            Self::PerRow(bias) => ("row", bias.len(), rows),
+        };
+        assert!(len == wanted, "a bias of {len} numbers, one for each {what}, does not fit a {rows} x {cols} output");
+    }
+
+    /// Where the numbers for columns and for rows are, or null.
+    pub(super) fn pointers(&self) -> (*const T, *const T) {
+        match self {
+            Self::None => (std::ptr::null(), std::ptr::null()),
+            Self::PerColumn(bias) => (bias.as_ptr(), std::ptr::null()),
+            Self::PerRow(bias) => (std::ptr::null(), bias.as_ptr()),
+        }
+    }
+
     /// The same bias seen from the transposed output.
     pub(super) fn t(self) -> Self {
         match self {

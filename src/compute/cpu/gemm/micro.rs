@@ -27,6 +27,12 @@ pub struct Tile<U, S> {
     pub c: *mut S,
     /// From one row of C to the next.
     pub c_row: usize,
+    /// The tile of C that comes next, to be fetched meanwhile (any address will do), or null.
+    pub next_c: *const S,
+    /// What will be read later, to be fetched meanwhile, a piece with every step; any address will do.
+    pub ahead: *const u8,
+    /// Bytes of it for each step.
+    pub ahead_step: usize,
     /// Columns in the last vector, 1 to the number of lanes.
     pub last: usize,
     /// Whether the chains start at C; else at zero.
@@ -63,6 +69,10 @@ pub(super) trait Lanes {
     /// Lanes of a vector.
     const LANES: usize;
 
+    /// Asks for the cache line at `at`, which need not be readable.
+    unsafe fn fetch(at: *const Self::Sum);
+    /// Asks for the cache line at `at`, which need not be readable, in the second-level cache.
+    unsafe fn fetch_far(at: *const u8);
     /// The first `n` lanes, `1 <= n <= LANES`.
     unsafe fn mask(n: usize) -> Self::Mask;
     /// One unit in all lanes.
@@ -110,7 +120,14 @@ pub(super) unsafe fn tile<L: Lanes, const M: usize, const N: usize>(t: &Tile<L::
                 sums[i][N - 1] = L::load_sums_some(c.add((N - 1) * L::LANES), mask);
             }
         }
-        let mut b = t.b;
+        if !t.next_c.is_null() {
+            for i in 0..M {
+                for j in 0..N {
+                    L::fetch(t.next_c.wrapping_add(i * t.c_row + j * L::LANES));
+                }
+            }
+        }
+        let (mut b, mut ahead) = (t.b, t.ahead);
         let (row, step, b_step) = (t.a_row, t.a_step, t.b_step);
         for segment in 0..t.segment_count {
             // One pointer for every four rows: with one for each row there would not be registers enough.
@@ -134,6 +151,11 @@ pub(super) unsafe fn tile<L: Lanes, const M: usize, const N: usize>(t: &Tile<L::
                     *a = a.wrapping_add(step);
                 }
                 b = b.wrapping_add(b_step);
+                // A single row reads B in long pieces, which the processor fetches by itself.
+                if M > 1 {
+                    L::fetch_far(ahead);
+                    ahead = ahead.wrapping_add(t.ahead_step);
+                }
             }
         }
         if !t.bias_cols.is_null() {

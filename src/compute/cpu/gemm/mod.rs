@@ -11,6 +11,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod batch;
 mod driver;
 mod epilogue;
 mod kernels;
@@ -18,6 +19,7 @@ mod mat;
 mod micro;
 mod naive;
 mod pack;
+mod packed;
 mod plan;
 mod portable;
 mod product;
@@ -25,11 +27,15 @@ mod real;
 mod scratch;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod transpose512;
 
+pub use batch::{MatBatch, MatBatchMut};
 pub use epilogue::{Activation, Bias, Epilogue, Store};
 pub use mat::{Mat, MatMut};
 pub use naive::matmul_naive;
-pub use product::{gemm, gemm_serial};
+pub use packed::PackedB;
+pub use product::{gemm, gemm_batched, gemm_packed, gemm_serial};
 pub use real::Real;
 
 /// Refuses sizes that do not fit one another: A (m x k), B (k x n), C (m x n).

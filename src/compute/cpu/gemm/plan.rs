@@ -13,14 +13,19 @@ pub(super) struct Blocks {
     pub nc: usize,
     pub pack_a: bool,
     pub pack_b: bool,
+    /// Most rows of a tile.
+    pub tallest: usize,
+    /// Most vectors of a tile.
+    pub widest: usize,
 }
 
-/// Bytes of A kept in the second-level cache: about half of the smallest one (512 KiB to 2 MiB) of current cores.
-const A_BLOCK: usize = 384 << 10;
-/// Bytes of a panel of B kept in the first-level cache: about two thirds of it.
-const B_PANEL: usize = 32 << 10;
+/// Bytes of A kept in the second-level cache: half of 1 MiB.
+const A_BLOCK: usize = 448 << 10;
+/// Bytes of all steps of one lane in a block. The panel of B comes from the second-level cache, so what decides is how
+/// often C goes to memory and back.
+const DEPTH: usize = 4096;
 /// Bytes of packed B, in the last-level cache.
-const B_BLOCK: usize = 4 << 20;
+const B_BLOCK: usize = 8 << 20;
 
 /// What the choice of blocks looks at.
 #[derive(Debug, Clone, Copy)]
@@ -46,13 +51,36 @@ pub(super) struct Shape {
 impl Blocks {
     /// Blocks for a share of this shape.
     pub fn choose(s: Shape) -> Self {
-        let b_bytes = s.steps * s.cols * s.unit;
-        let pack_b = !s.b_panels && (!s.b_plain || (s.rows >= 128 && b_bytes > (256 << 10)));
-        let pack_a = s.cols >= 256 && s.rows * s.steps * s.unit > (256 << 10);
-        let kc = if pack_b || pack_a || s.b_panels { (B_PANEL / (s.panel * s.unit)).max(1) } else { s.steps.max(1) };
-        let depth = kc.min(s.steps).max(1);
-        Self { mc: (A_BLOCK / (depth * s.unit)).max(1), kc, nc: (B_BLOCK / (depth * s.unit)).max(1), pack_a, pack_b }
+        let depth = (DEPTH / s.unit).min(s.steps).max(1);
+        let b_clashes = s.b_plain && clash(s.b_step * s.unit, depth);
+        let pack_b = !s.b_panels && (!s.b_plain || (b_clashes && s.rows > 32));
+        // Rows of A are read side by side, columns of A one after the other.
+        let a_clashes = if s.a_step == 1 { s.a_row * s.unit % 4096 == 0 } else { clash(s.a_step * s.unit, depth) };
+        let a_bytes = s.rows * s.steps * s.unit;
+        let pack_a = s.cols >= 256 && (a_clashes || (s.a_step != 1 && a_bytes > (2 << 20)));
+        // Of a B that comes from memory every tile fetches one cache line a row (see `Share::ahead`): there must be as
+        // many tiles as lines.
+        let far = s.b_plain && !pack_b && (4..=14).contains(&s.rows) && s.steps * s.cols * s.unit > (6 << 20);
+        let (tallest, widest) = if far { (s.rows.div_ceil(2), 2) } else { (usize::MAX, usize::MAX) };
+        // Few rows do not pay for fetching so much of B early that it clashes before it is packed.
+        let kc = if b_clashes && s.rows < 256 { depth.min(DEPTH / 4 / s.unit) } else { depth };
+        Self {
+            mc: (A_BLOCK / (kc * s.unit)).max(1),
+            kc,
+            nc: (B_BLOCK / (kc * s.unit)).max(1),
+            pack_a,
+            pack_b,
+            tallest,
+            widest,
+        }
     }
+}
+
+/// Whether `count` cache lines at this distance, in bytes, do not fit the second-level cache together, since they fall
+/// on few of its sets: 64 KiB lie in each of (here) 16 ways.
+fn clash(distance: usize, count: usize) -> bool {
+    let places = (64 << 10) >> distance.trailing_zeros().min(16);
+    count > 16 * places
 }
 
 /// Into how many parts rows and columns are cut.
@@ -66,11 +94,24 @@ pub(super) struct Cut {
 const SHARE: usize = 1 << 11;
 
 impl Cut {
+    /// All in one part.
+    pub const NONE: Self = Self { rows: 1, cols: 1 };
+
+    /// Number of parts.
+    pub fn parts(self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// How many workers so many products of a number and a vector are worth.
+    pub fn worth(total: usize) -> usize {
+        (total / SHARE).max(1)
+    }
+
     /// Cuts `rows` rows by `granules` groups of columns, of `vectors` vectors each, for at most `workers` workers.
     /// Columns are cut rather than rows where that is as even, so that every worker meets its own columns of B again.
     pub fn choose(rows: usize, granules: usize, vectors: usize, steps: usize, workers: usize) -> Self {
         let total = rows * granules * vectors * steps;
-        let workers = workers.min(total / SHARE).max(1);
+        let workers = workers.min(Self::worth(total));
         let mut best = (usize::MAX, Self { rows: 1, cols: 1 });
         for cols in (1..=workers.min(granules)).rev() {
             let parts = (workers / cols).min(rows.max(1));

@@ -20,6 +20,10 @@ macro_rules! lanes {
             const LANES: usize = $n;
 
             #[inline(always)]
+            unsafe fn fetch(_: *const $t) {}
+            #[inline(always)]
+            unsafe fn fetch_far(_: *const u8) {}
+            #[inline(always)]
             unsafe fn mask(n: usize) -> usize {
                 n
             }

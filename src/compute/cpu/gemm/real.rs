@@ -2,13 +2,13 @@
 
 use std::ops::{Add, Mul};
 
-use super::super::super::Isa;
+use super::super::super::{Isa, Zeroed};
 use super::epilogue::Activation;
 use super::kernels::Kernels;
 use super::portable;
 
 mod sealed {
-    pub trait Sealed {
+    pub trait Sealed: super::Zeroed {
         /// The tile kernels for `isa`.
         fn kernels(isa: super::Isa) -> &'static super::Kernels<Self, Self>
         where

@@ -20,7 +20,7 @@ impl Scratch {
         let words = bytes.div_ceil(8);
         let memory = KEPT.take().filter(|kept| kept.len() >= words);
         // Some room to grow, so that slowly growing sizes do not allocate each time.
-        Self { memory: Some(memory.unwrap_or_else(|| HugeVec::zeroed((words + words / 4).max(1 << 15)))) }
+        Self { memory: Some(memory.unwrap_or_else(|| HugeVec::zeroed((words + words / 4).max(1 << 17)))) }
     }
 
     /// Its first byte.

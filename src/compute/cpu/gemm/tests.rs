@@ -200,7 +200,7 @@ proptest! {
     }
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
+pub(super) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
@@ -281,4 +281,82 @@ fn sizes_that_do_not_fit_are_refused() {
         MatMut::row_major(&mut c, 2, 1),
         Epilogue::none(),
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Packed weights give the bits of plain ones.
+    #[test]
+    fn packed_is_plain((m, n, k) in (size(), size(), size()), b in input_layout(), workers in 1..4usize) {
+        for isa in Isa::all_available() {
+            let cpu = Cpu::with_isa(workers, isa);
+            let a_data = numbers(m * k, 1, |x| x as f32);
+            let b_data = numbers(b.len(k, n), 2, |x| x as f32);
+            let bias = numbers(n, 3, |x| x as f32);
+            let (a, b) = (Mat::row_major(&a_data, m, k), b.view(&b_data, k, n));
+            let (mut plain, mut packed) = (vec![0.5; m * n], vec![0.5; m * n]);
+            let epilogue = || Epilogue::bias(&bias, Activation::Relu);
+            gemm(&cpu, Store::Add, a, b, MatMut::row_major(&mut plain, m, n), epilogue());
+            let weights = PackedB::new(isa, b);
+            gemm_packed(&cpu, Store::Add, a, &weights, MatMut::row_major(&mut packed, m, n), epilogue());
+            prop_assert_eq!(bits(&plain), bits(&packed));
+        }
+    }
+
+    /// A batch gives the bits of its members, side by side or one after the other, for any number of workers.
+    #[test]
+    fn a_batch_is_its_members(
+        (m, n, k) in (1..40usize, 1..40usize, 0..40usize),
+        count in 0..7usize,
+        (side_by_side, one_b) in (any::<bool>(), any::<bool>()),
+        workers in prop_oneof![Just(1usize), Just(2), Just(3), Just(5)],
+    ) {
+        let a_data = numbers(count * m * k, 1, |x| x as f32);
+        let b_data = numbers((count + 1) * k * n, 2, |x| x as f32);
+        let bias = numbers(m, 3, |x| x as f32);
+        let a = MatBatch::row_major(&a_data, count, m, k);
+        let b = MatBatch::new(&b_data, count, if one_b { 0 } else { k * n }, [k, n, n, 1]);
+        let (stride, row) = if side_by_side { (n, count * n) } else { (m * n, n) };
+        let mut c = vec![0.25f32; count * m * n];
+        let mut want = c.clone();
+        let batch = MatBatchMut::new(&mut c, count, stride, [m, n, row, 1]);
+        let cpu = Cpu::new(workers);
+        gemm_batched(&cpu, Store::Add, a, b, batch, Bias::PerRow(&bias), Activation::Relu);
+        for i in 0..count {
+            let out = MatMut::new(&mut want[i * stride..], m, n, row, 1);
+            let epilogue = Epilogue { bias: Bias::PerRow(&bias), activation: Activation::Relu, keep: None };
+            gemm_serial(cpu.isa, Store::Add, a.member(i), b.member(i), out, epilogue);
+        }
+        prop_assert_eq!(bits(&c), bits(&want));
+    }
+}
+
+#[test]
+fn batches_larger_than_the_threshold_use_all_workers_and_keep_their_bits() {
+    let (count, m, k, n) = (3, 70, 90, 50);
+    let a = numbers(count * m * k, 1, |x| x as f32);
+    let b = numbers(count * k * n, 2, |x| x as f32);
+    let results: Vec<_> = [1, 2, 3, 5]
+        .map(|workers| {
+            let mut c = vec![0.0f32; count * m * n];
+            gemm_batched(
+                &Cpu::new(workers),
+                Store::Set,
+                MatBatch::row_major(&a, count, m, k),
+                MatBatch::row_major(&b, count, k, n),
+                MatBatchMut::row_major(&mut c, count, m, n),
+                Bias::None,
+                Activation::Identity,
+            );
+            bits(&c)
+        })
+        .into();
+    assert!(results.iter().all(|c| *c == results[0]));
+}
+
+#[test]
+#[should_panic(expected = "overlap")]
+fn overlapping_members_are_refused() {
+    MatBatchMut::new(&mut [0.0f32; 64], 3, 4, [4, 4, 10, 1]);
 }

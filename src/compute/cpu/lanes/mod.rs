@@ -39,6 +39,8 @@ pub trait Float: Real {
     const FRACTION_BITS: u32;
     /// Square root.
     fn sqrt(self) -> Self;
+    /// Whether it is no number.
+    fn is_nan(self) -> bool;
 }
 
 /// A vector of `LANES` elements. Operations are elementwise; each is one correctly rounded IEEE operation unless it
@@ -173,6 +175,13 @@ pub trait Vector:
     /// The smallest lane, or some lane where one is NaN.
     fn smallest(self) -> Self::Elem;
 
+    /// Transposes a square of `LANES` rows: element `j` of row `i` of the result, `i * to_step + j` from `to` on, is
+    /// element `i` of row `j` of the source. Bit patterns are kept.
+    ///
+    /// # Safety
+    /// Rows of `LANES` elements, `from_step` apart, can be read from `from` on, and ones `to_step` apart be written.
+    unsafe fn transpose(from: *const Self::Elem, from_step: usize, to: *mut Self::Elem, to_step: usize);
+
     /// `self` to the power of `o`: see [`math::pow`](super::math::pow).
     fn pow(self, o: Self) -> Self;
 }
@@ -255,18 +264,21 @@ pub trait SingleKernel {
 
 /// The lanes an instruction set has for dense kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
+pub(in crate::compute::cpu) enum Path {
+    /// [`Float::Avx512Lanes`]
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// [`Float::Avx2Lanes`]
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// [`Float::PortableLanes`]
     Portable,
 }
 
 impl Path {
     /// AVX2 lanes need FMA and F16C too, which [`Isa::Avx2`] does not promise by itself.
     #[inline]
-    fn of(isa: Isa) -> Self {
+    pub fn of(isa: Isa) -> Self {
         #[cfg(target_arch = "x86_64")]
         if matches!(isa, Isa::Avx512 | Isa::Avx2)
             && std::is_x86_feature_detected!("fma")
@@ -345,6 +357,10 @@ macro_rules! float {
             #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self.is_nan()
             }
         }
     };

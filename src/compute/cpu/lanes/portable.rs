@@ -188,6 +188,16 @@ macro_rules! portable {
                 self.0.iter().fold(self.0[0], |m, x| if *x < m { *x } else { m })
             }
             #[inline(always)]
+            unsafe fn transpose(from: *const $t, from_step: usize, to: *mut $t, to_step: usize) {
+                let (from, to) = (from.cast::<$bits>(), to.cast::<$bits>());
+                for i in 0..$n {
+                    for j in 0..$n {
+                        // SAFETY: the caller's promise.
+                        unsafe { *to.add(i * to_step + j) = *from.add(j * from_step + i) };
+                    }
+                }
+            }
+            #[inline(always)]
             fn pow(self, o: Self) -> Self {
                 $pow(self, o)
             }

@@ -22,7 +22,7 @@ macro_rules! lanes {
         select |$sm:ident, $sa:ident, $sb:ident| $select:expr,
         masks |$ma:ident, $mb:ident| and $and:expr, or $or:expr, not $not:expr, bits $bits:expr,
         mask_of |$mo:ident| $mask_of:expr,
-        halves |$hx:ident| $low:expr, $high:expr, $half:ident, pow $pow:path,
+        halves |$hx:ident| $low:expr, $high:expr, $half:ident, transpose $transpose:ident, pow $pow:path,
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy)]
@@ -100,6 +100,21 @@ macro_rules! lanes {
             #[inline(always)]
             fn smallest(self) -> $t { let $hx = self.0; unsafe { lanes!(@fold $half, min, $low, $high) } }
             #[inline(always)]
+            unsafe fn transpose(from: *const $t, from_step: usize, to: *mut $t, to_step: usize) {
+                let mut rows = [Self::splat(0.0).0; $n];
+                let mut i = 0;
+                while i < $n {
+                    rows[i] = unsafe { $load(from.add(i * from_step)) };
+                    i += 1;
+                }
+                let columns = unsafe { $transpose(rows) };
+                let mut i = 0;
+                while i < $n {
+                    unsafe { $store(to.add(i * to_step), columns[i]) };
+                    i += 1;
+                }
+            }
+            #[inline(always)]
             fn pow(self, o: Self) -> Self { $pow(self, o) }
         }
     };
@@ -154,6 +169,124 @@ unsafe fn first_64(n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(FIRST_64.as_ptr().add(4 - n.min(4)).cast()) }
 }
 
+/// Columns of groups of four rows, in each quarter of the vectors.
+macro_rules! quads {
+    ($rows:expr, $n:literal, $low_ps:ident, $high_ps:ident, $low_pd:ident, $high_pd:ident, $pd:ident, $ps:ident) => {{
+        let mut columns = $rows;
+        let mut g = 0;
+        while g < $n {
+            let (a, b, c, d) = ($rows[g], $rows[g + 1], $rows[g + 2], $rows[g + 3]);
+            let (ab, cd) = ($pd($low_ps(a, b)), $pd($low_ps(c, d)));
+            columns[g] = $ps($low_pd(ab, cd));
+            columns[g + 1] = $ps($high_pd(ab, cd));
+            let (ab, cd) = ($pd($high_ps(a, b)), $pd($high_ps(c, d)));
+            columns[g + 2] = $ps($low_pd(ab, cd));
+            columns[g + 3] = $ps($high_pd(ab, cd));
+            g += 4;
+        }
+        columns
+    }};
+}
+
+#[allow(clippy::undocumented_unsafe_blocks)]
+#[inline(always)]
+unsafe fn transpose_f32x16(rows: [__m512; 16]) -> [__m512; 16] {
+    unsafe {
+        let q = quads!(
+            rows,
+            16,
+            _mm512_unpacklo_ps,
+            _mm512_unpackhi_ps,
+            _mm512_unpacklo_pd,
+            _mm512_unpackhi_pd,
+            _mm512_castps_pd,
+            _mm512_castpd_ps
+        );
+        let mut columns = rows;
+        let mut c = 0;
+        while c < 4 {
+            let even = _mm512_shuffle_f32x4::<0x88>(q[c], q[4 + c]);
+            let odd = _mm512_shuffle_f32x4::<0xdd>(q[c], q[4 + c]);
+            let even_high = _mm512_shuffle_f32x4::<0x88>(q[8 + c], q[12 + c]);
+            let odd_high = _mm512_shuffle_f32x4::<0xdd>(q[8 + c], q[12 + c]);
+            columns[c] = _mm512_shuffle_f32x4::<0x88>(even, even_high);
+            columns[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd, odd_high);
+            columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even, even_high);
+            columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_high);
+            c += 1;
+        }
+        columns
+    }
+}
+
+#[allow(clippy::undocumented_unsafe_blocks)]
+#[inline(always)]
+unsafe fn transpose_f64x8(rows: [__m512d; 8]) -> [__m512d; 8] {
+    unsafe {
+        let mut columns = rows;
+        let mut c = 0;
+        while c < 2 {
+            let mut q = [rows[0]; 4];
+            let mut g = 0;
+            while g < 4 {
+                let (a, b) = (rows[2 * g], rows[2 * g + 1]);
+                q[g] = if c == 0 { _mm512_unpacklo_pd(a, b) } else { _mm512_unpackhi_pd(a, b) };
+                g += 1;
+            }
+            let even = _mm512_shuffle_f64x2::<0x88>(q[0], q[1]);
+            let odd = _mm512_shuffle_f64x2::<0xdd>(q[0], q[1]);
+            let even_high = _mm512_shuffle_f64x2::<0x88>(q[2], q[3]);
+            let odd_high = _mm512_shuffle_f64x2::<0xdd>(q[2], q[3]);
+            columns[c] = _mm512_shuffle_f64x2::<0x88>(even, even_high);
+            columns[2 + c] = _mm512_shuffle_f64x2::<0x88>(odd, odd_high);
+            columns[4 + c] = _mm512_shuffle_f64x2::<0xdd>(even, even_high);
+            columns[6 + c] = _mm512_shuffle_f64x2::<0xdd>(odd, odd_high);
+            c += 1;
+        }
+        columns
+    }
+}
+
+#[allow(clippy::undocumented_unsafe_blocks)]
+#[inline(always)]
+unsafe fn transpose_f32x8(rows: [__m256; 8]) -> [__m256; 8] {
+    unsafe {
+        let q = quads!(
+            rows,
+            8,
+            _mm256_unpacklo_ps,
+            _mm256_unpackhi_ps,
+            _mm256_unpacklo_pd,
+            _mm256_unpackhi_pd,
+            _mm256_castps_pd,
+            _mm256_castpd_ps
+        );
+        let mut columns = rows;
+        let mut c = 0;
+        while c < 4 {
+            columns[c] = _mm256_permute2f128_ps::<0x20>(q[c], q[4 + c]);
+            columns[4 + c] = _mm256_permute2f128_ps::<0x31>(q[c], q[4 + c]);
+            c += 1;
+        }
+        columns
+    }
+}
+
+#[allow(clippy::undocumented_unsafe_blocks)]
+#[inline(always)]
+unsafe fn transpose_f64x4(rows: [__m256d; 4]) -> [__m256d; 4] {
+    unsafe {
+        let (a, b) = (_mm256_unpacklo_pd(rows[0], rows[1]), _mm256_unpacklo_pd(rows[2], rows[3]));
+        let (c, d) = (_mm256_unpackhi_pd(rows[0], rows[1]), _mm256_unpackhi_pd(rows[2], rows[3]));
+        [
+            _mm256_permute2f128_pd::<0x20>(a, b),
+            _mm256_permute2f128_pd::<0x20>(c, d),
+            _mm256_permute2f128_pd::<0x31>(a, b),
+            _mm256_permute2f128_pd::<0x31>(c, d),
+        ]
+    }
+}
+
 lanes! {
     /// Sixteen single-precision lanes of AVX-512.
     F32x16: f32, 16, __m512, u16,
@@ -175,7 +308,7 @@ lanes! {
     select |m, a, b| _mm512_mask_blend_ps(m, b, a),
     masks |a, b| and a & b, or a | b, not !a, bits u32::from(a),
     mask_of |bits| bits as u16,
-    halves |x| _mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x), F32x8, pow math::pow_single,
+    halves |x| _mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x), F32x8, transpose transpose_f32x16, pow math::pow_single,
 }
 
 lanes! {
@@ -199,7 +332,7 @@ lanes! {
     select |m, a, b| _mm512_mask_blend_pd(m, b, a),
     masks |a, b| and a & b, or a | b, not !a, bits u32::from(a),
     mask_of |bits| bits as u8,
-    halves |x| _mm512_castpd512_pd256(x), _mm512_extractf64x4_pd::<1>(x), F64x4, pow math::pow_double,
+    halves |x| _mm512_castpd512_pd256(x), _mm512_extractf64x4_pd::<1>(x), F64x4, transpose transpose_f64x8, pow math::pow_double,
 }
 
 lanes! {
@@ -235,7 +368,7 @@ lanes! {
         let each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
         _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits as i32), each), each))
     },
-    halves |x| _mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x), four_singles, pow math::pow_single,
+    halves |x| _mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x), four_singles, transpose transpose_f32x8, pow math::pow_single,
 }
 
 lanes! {
@@ -278,7 +411,7 @@ lanes! {
         let each = _mm256_setr_epi64x(1, 2, 4, 8);
         _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(i64::from(bits)), each), each))
     },
-    halves |x| _mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x), two_doubles, pow math::pow_double,
+    halves |x| _mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x), two_doubles, transpose transpose_f64x4, pow math::pow_double,
 }
 
 /// Eight integers rounded to `bf16`, in the lower halves of 32-bit lanes.
@@ -399,7 +532,7 @@ impl Single for F32x8 {
     }
     #[inline(always)]
     unsafe fn store_f16(self, to: *mut f16) {
-        unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<NEAREST>(self.0)) }
+        unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0)) }
     }
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Self {

@@ -1,7 +1,8 @@
 //! Activation functions and their slopes.
 
 use super::erf::erfc_above;
-use super::{either, exp, exp_m1, exp2, ln_1p, polynomial};
+use super::log::ln_1p_unit;
+use super::{either, exp, exp_m1, exp2, polynomial};
 use crate::compute::cpu::lanes::Vector;
 use std::f64::consts::{FRAC_1_SQRT_2, LOG2_E};
 
@@ -50,7 +51,7 @@ pub fn silu_slope<V: Vector>(x: V) -> V {
 /// `ln(1 + e^x)`: error below 4 ulp.
 #[inline(always)]
 pub fn softplus<V: Vector>(x: V) -> V {
-    V::zero().max(x) + ln_1p(exp(-x.abs()))
+    V::zero().max(x) + ln_1p_unit(exp(-x.abs()))
 }
 
 /// `x` above zero, `alpha (e^x - 1)` elsewhere.

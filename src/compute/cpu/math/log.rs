@@ -26,11 +26,28 @@ const LOG_DOUBLE: [f64; 8] = [
     0.138_433_860_587_117_93,
 ];
 
-/// `ln(u + c)` for `u` normal or zero or special, and `c` at most a rounding error of it.
+/// `ln(1 + z) / z` on [0, 1]: relative error 5e-9.
+const UNIT_SINGLE: [f64; 10] = [
+    1.0,
+    -0.499_999_024_231_690_3,
+    0.333_299_624_216_611_2,
+    -0.249_541_336_822_589_78,
+    0.196_759_393_128_291_8,
+    -0.153_055_925_704_770_14,
+    0.106_036_546_785_024_87,
+    -0.056_959_530_636_431_54,
+    0.019_851_459_733_522_796,
+    -0.003_244_024_461_922_064_3,
+];
+
+/// `ln(u + c)` for `u` normal or zero or special, and `c` at most a rounding error of it; `ln(u)` where not `CORRECTED`.
 #[inline(always)]
-fn logarithm<V: Vector>(u: V, c: V) -> V {
+fn logarithm<V: Vector, const CORRECTED: bool>(u: V, c: V) -> V {
     let (m, e) = u.split();
-    let f = (m - V::one()) + c.scale(-e);
+    let mut f = m - V::one();
+    if CORRECTED {
+        f = f + c.scale(-e);
+    }
     let square = f * f;
     let (high, low) = (
         either::<V>(0.693_359_375, 0.693_147_180_369_123_8),
@@ -58,9 +75,8 @@ fn logarithm<V: Vector>(u: V, c: V) -> V {
 pub fn ln<V: Vector>(x: V) -> V {
     let tiny = x.lt(V::splat(V::Elem::MIN_POSITIVE));
     let bits = f64::from(V::Elem::FRACTION_BITS + 1);
-    let up = x * V::one().scale(V::of(bits));
-    let u = V::select(tiny, up, x);
-    let y = logarithm(u, V::zero());
+    let u = V::select(tiny, x * either(16_777_216.0, 9007199254740992.0), x);
+    let y = logarithm::<V, false>(u, V::zero());
     V::select(tiny, y - V::of(bits * std::f64::consts::LN_2), y)
 }
 
@@ -71,7 +87,13 @@ pub fn ln_1p<V: Vector>(x: V) -> V {
     // What the sum lost (Knuth's two-sum).
     let back = u - V::one();
     let lost = (V::one() - (u - back)) + (x - back);
-    let y = logarithm(u, lost);
+    let y = logarithm::<V, true>(u, lost);
     // Keeps the sign of zero, and numbers that 1 + x does not see.
     V::select(x.abs().lt(V::splat(V::Elem::MIN_POSITIVE)), x, y)
+}
+
+/// `ln(1 + z)` for `z` in [0, 1]: error as of [`ln_1p`].
+#[inline(always)]
+pub(super) fn ln_1p_unit<V: Vector>(z: V) -> V {
+    if single::<V>() { z * polynomial(z, &UNIT_SINGLE) } else { ln_1p(z) }
 }
