@@ -6,6 +6,7 @@
 //! machine can.
 
 mod backend;
+pub mod batch_norm;
 pub mod binary;
 pub mod cast;
 pub mod columns;
