@@ -7,7 +7,6 @@ use super::dtype::{DType, Element};
 use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use super::memory::Buffer;
 use super::shape::Layout;
-use super::windows::Pooling;
 use crate::rng::Key;
 
 /// An input of a kernel: a buffer and where its elements lie in it.
@@ -89,6 +88,9 @@ pub use super::cpu::optimizer::{Rule, Update};
 
 /// Sizes of a convolution, and the memory order its kernels take.
 pub use super::cpu::conv::{ConvOptions, ConvShape};
+
+/// Sizes of a pooling, and the memory order its kernels take.
+pub use super::cpu::pooling::{PoolOptions, PoolShape};
 
 /// A loss over classes: what each row of logits (or logarithms of probabilities) is compared with.
 ///
@@ -251,15 +253,15 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer);
     /// Gradients of a convolution's weight and bias from that of its output. `f32`, `f64`.
     fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>);
-    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. `taps` (`i32`) receives
-    /// the tap (row by row) it lies at, -1 where 0 is larger than or equal to all. `f32`, `f64`.
-    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>);
-    /// Gradient of the input of [`Backend::max_pool`] from its `taps`. `f32`, `f64`.
-    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
-    /// The mean under each window: of all taps where `count_padding` is set, else of those in the input. `f32`, `f64`.
-    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer);
+    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. Operands of poolings
+    /// lie as [`PoolShape`] says. `f32`, `f64`.
+    fn max_pool(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input `x` of [`Backend::max_pool`]: the first of equal elements gets it. `f32`, `f64`.
+    fn max_pool_grad(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// The mean under each window. `f32`, `f64`.
+    fn avg_pool(&self, pool: &PoolShape, x: Arg<'_>, out: &mut Buffer);
     /// Gradient of the input of [`Backend::avg_pool`]. `f32`, `f64`.
-    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer);
+    fn avg_pool_grad(&self, pool: &PoolShape, dy: Arg<'_>, dx: &mut Buffer);
     /// Sum of the weights of the targets that are not ignored (their number where there are no weights), or the first
     /// target that names none of `classes` classes.
     fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;

@@ -15,10 +15,9 @@ use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Stor
 use super::lanes::Float;
 use super::reduce::Reduction;
 use super::{Cpu, binary, cast, copy, lif, optimizer, pair_loss, random, reduce, unary};
-use crate::compute::Pooling;
 use crate::compute::backend::{
-    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, PairLoss, Product, QuantWeight,
-    Quantised, Reduce, Unary, Update,
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, PairLoss, PoolShape, Product,
+    QuantWeight, Quantised, Reduce, Unary, Update,
 };
 use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
@@ -283,23 +282,22 @@ impl Backend for CpuBackend {
         real_type!(dw.dtype(), T => conv::weight_grad::<T>(&self.cpu, shape, x, dy, dw, db));
     }
 
-    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>) {
-        let taps = taps.map(Buffer::as_mut_slice);
-        real_type!(out.dtype(), T => pooling::max::<T>(&self.cpu, pool, x.dense(), rectify, out.as_mut_slice(), taps));
+    fn max_pool(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => pooling::max::<T>(&self.cpu, pool, rectify, x.dense(), out.as_mut_slice()));
     }
 
-    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
-        real_type!(dx.dtype(), T => pooling::max_grad::<T>(&self.cpu, pool, taps.dense(), dy.dense(), dx.as_mut_slice()));
-    }
-
-    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer) {
-        real_type!(out.dtype(), T => pooling::avg::<T>(&self.cpu, pool, count_padding, x.dense(), out.as_mut_slice()));
-    }
-
-    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer) {
+    fn max_pool_grad(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
         real_type!(dx.dtype(), T => {
-            pooling::avg_grad::<T>(&self.cpu, pool, count_padding, dy.dense(), dx.as_mut_slice());
+            pooling::max_grad::<T>(&self.cpu, pool, rectify, x.dense(), dy.dense(), dx.as_mut_slice());
         });
+    }
+
+    fn avg_pool(&self, pool: &PoolShape, x: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => pooling::avg::<T>(&self.cpu, pool, x.dense(), out.as_mut_slice()));
+    }
+
+    fn avg_pool_grad(&self, pool: &PoolShape, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => pooling::avg_grad::<T>(&self.cpu, pool, dy.dense(), dx.as_mut_slice()));
     }
 
     fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> Result<f64, i32> {

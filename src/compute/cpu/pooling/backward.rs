@@ -15,7 +15,17 @@ use std::ops::Range;
 /// If a slice has not the length that `shape` says.
 pub fn max_pool_backward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
     assert_eq!(x.len(), shape.input_len(), "elements of the input");
-    spread::<T, ToMaximum>(cpu, shape, x, dy, dx);
+    spread::<T, ToMaximum<false>>(cpu, shape, x, dy, dx);
+}
+
+/// Gradient of the input of [`max_pool_relu_forward`](super::max_pool_relu_forward): as [`max_pool_backward`], and nothing
+/// for windows whose maximum is not above 0.
+///
+/// # Panics
+/// If a slice has not the length that `shape` says.
+pub fn max_pool_relu_backward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
+    assert_eq!(x.len(), shape.input_len(), "elements of the input");
+    spread::<T, ToMaximum<true>>(cpu, shape, x, dy, dx);
 }
 
 /// Gradient of the input of [`avg_pool_forward`](super::avg_pool_forward).
@@ -66,8 +76,9 @@ impl Spread for ToAll {
     }
 }
 
-struct ToMaximum;
-impl Spread for ToMaximum {
+/// To the maximum; with `RELU`, only where that is above 0.
+struct ToMaximum<const RELU: bool>;
+impl<const RELU: bool> Spread for ToMaximum<RELU> {
     #[inline(always)]
     unsafe fn window<V: Vector, const ADD: bool>(x: *const V::Elem, dy: V, dx: *mut V::Elem, window: Window) {
         let lanes = window.lanes;
@@ -88,6 +99,12 @@ impl Spread for ToMaximum {
                     }
                     shares[tap] = V::select(better, dy, V::zero());
                 }
+                if RELU {
+                    let passes = best.gt(V::zero());
+                    for share in &mut shares {
+                        *share = V::select(passes, *share, V::zero());
+                    }
+                }
                 for tap in 0..4 {
                     put::<V, ADD>(shares[tap], dx.add(at[tap]), lanes);
                 }
@@ -103,6 +120,7 @@ impl Spread for ToMaximum {
                     place = V::select(better, V::of((row * window.cols + col) as f64), place);
                 }
             }
+            let dy = if RELU { V::select(best.gt(V::zero()), dy, V::zero()) } else { dy };
             for row in 0..window.rows {
                 for col in 0..window.cols {
                     let here = place.eq(V::of((row * window.cols + col) as f64));

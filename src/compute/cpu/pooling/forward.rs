@@ -16,6 +16,14 @@ pub fn max_pool_forward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], y: &mut
     pool::<T, Max>(cpu, shape, x, y);
 }
 
+/// The same after ReLU: at least 0, NaN stays NaN.
+///
+/// # Panics
+/// If a slice has not the length that `shape` says.
+pub fn max_pool_relu_forward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], y: &mut [T]) {
+    pool::<T, MaxRelu>(cpu, shape, x, y);
+}
+
 /// Average over each window.
 ///
 /// # Panics
@@ -42,6 +50,18 @@ impl Reduction for Max {
     #[inline(always)]
     fn finish<V: Vector>(a: V, _: usize) -> V {
         a
+    }
+}
+
+struct MaxRelu;
+impl Reduction for MaxRelu {
+    #[inline(always)]
+    fn merge<V: Vector>(a: V, b: V) -> V {
+        Max::merge(a, b)
+    }
+    #[inline(always)]
+    fn finish<V: Vector>(a: V, _: usize) -> V {
+        V::select(a.lt(V::zero()), V::zero(), a)
     }
 }
 
