@@ -31,6 +31,8 @@ mod naive;
 mod narrow;
 #[cfg(target_arch = "x86_64")]
 mod narrow512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod packed;
 mod plan;
