@@ -1,7 +1,7 @@
 //! Gradients of the input.
 
 use super::PoolShape;
-use super::forward::{GRAIN, each_range};
+use super::forward::{GRAIN, each_range, fetch_ahead};
 use crate::compute::cpu::lanes::{Float, Kernel, Vector, dispatch};
 use crate::compute::cpu::{Cpu, Parts};
 use std::marker::PhantomData;
@@ -139,7 +139,7 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
     let apart = shape.windows_are_apart();
     let parts = Parts::new(dx);
     let cost = shape.out_w() * c * shape.options().kernel[0] * shape.options().kernel[1];
-    let part = |rows: Range<usize>, image: usize, channels: Range<usize>| Part {
+    let part = |rows: Range<usize>, image: usize, channels: Range<usize>, zero: bool| Part {
         shape,
         x,
         dy,
@@ -147,6 +147,7 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
         rows,
         channels,
         apart,
+        zero,
         spread: PhantomData::<S>,
     };
     if apart && shape.options().dilation == [1, 1] && shape.options().padding == [0, 0] {
@@ -164,7 +165,7 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
                 let origin = (image * h + if row == 0 { 0 } else { row * shape.options().stride[0] }) * w * c;
                 let origin = origin - image * h * w * c;
                 dx.fill(T::ZERO);
-                dispatch(cpu.isa, Job { part: part(row..row + 1, image, 0..c), dx, origin });
+                dispatch(cpu.isa, Job { part: part(row..row + 1, image, 0..c, false), dx, origin });
             }
         });
         return;
@@ -177,10 +178,8 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
             // Whole cache lines of channels where they are many.
             let edge = |cut: usize| if cut == cuts { c } else { c * cut / cuts / 16 * 16 };
             let channels = edge(cut)..edge(cut + 1);
-            // SAFETY: no other unit touches these channels of the image.
-            unsafe { zero_channels(parts.as_mut_ptr().add(image * h * w * c), h * w, c, &channels) };
             let target = Target { start: parts.as_mut_ptr().wrapping_add(image * h * w * c) };
-            dispatch(cpu.isa, SharedJob { part: part(0..shape.out_h(), image, channels), target });
+            dispatch(cpu.isa, SharedJob { part: part(0..shape.out_h(), image, channels, true), target });
         }
     });
 }
@@ -210,6 +209,8 @@ struct Part<'a, T, S> {
     channels: Range<usize>,
     /// Whether no two windows share a pixel.
     apart: bool,
+    /// Whether the channels have to be set to zero first; then the part has all rows.
+    zero: bool,
     spread: PhantomData<S>,
 }
 
@@ -259,18 +260,32 @@ impl<T: Float, S: Spread> Part<'_, T, S> {
         let (shape, c) = (self.shape, self.shape.c());
         let options = shape.options();
         let x = self.x.as_ptr().wrapping_add(self.image * shape.h() * shape.w() * c);
+        let inner = shape.inner_columns();
+        // Rows that are zeroed. Where windows share pixels that is done just before they are added to.
+        let mut zeroed = if self.zero { 0 } else { shape.h() };
         for out_y in self.rows.clone() {
             let (taps_y, in_y) = shape.taps(0, out_y);
+            let next_row = in_y + (taps_y.len() - 1) * options.dilation[0] + 1;
+            if next_row > zeroed || out_y + 1 == shape.out_h() {
+                let end = if out_y + 1 == shape.out_h() { shape.h() } else { next_row };
+                let (row, pixels) = (zeroed * shape.w() * c, (end - zeroed) * shape.w());
+                // SAFETY: rows of the image, of which the channels are this job's.
+                unsafe { zero_channels(dx.wrapping_add(row), pixels, c, &self.channels) };
+                zeroed = end;
+            }
             for out_x in 0..shape.out_w() {
-                let (taps_x, in_x) = shape.taps(1, out_x);
+                let (taps_x, in_x) = shape.columns(out_x, &inner);
+                if !self.x.is_empty() && self.channels.len() == c {
+                    fetch_ahead(shape, x, next_row, in_x);
+                }
                 let start = (in_y * shape.w() + in_x) * c;
                 let out = ((self.image * shape.out_h() + out_y) * shape.out_w() + out_x) * c;
                 let mut window = Window {
                     rows: taps_y.len(),
-                    cols: taps_x.len(),
+                    cols: taps_x,
                     row_step: options.dilation[0] * shape.w() * c,
                     tap_step: options.dilation[1] * c,
-                    divisor: shape.divisor(taps_y.len() * taps_x.len()),
+                    divisor: shape.divisor(taps_y.len() * taps_x),
                     lanes: 0,
                 };
                 let mut channel = self.channels.start;
