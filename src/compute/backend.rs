@@ -119,7 +119,7 @@ pub struct Product<'a> {
     pub a: Arg<'a>,
     /// k x n, or batch x k x n.
     pub b: Arg<'a>,
-    /// n numbers, added to each row.
+    /// n numbers, added to each row; `f32` where the operands have 16 bits.
     pub bias: Option<Arg<'a>>,
     /// Applied last.
     pub activation: Activation,
@@ -172,6 +172,8 @@ pub struct Quantised {
 pub struct QuantWeight<'a> {
     /// `i8`, [k, n] row-major.
     pub bytes: Arg<'a>,
+    /// `i32`, [n]: sum of each column.
+    pub sums: Arg<'a>,
     /// `f32`, [n]: size of a step of each column.
     pub scales: Arg<'a>,
     /// `f32`, [n].

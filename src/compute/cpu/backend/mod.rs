@@ -238,6 +238,16 @@ impl Backend for CpuBackend {
         match (product.a.dtype(), out.dtype()) {
             (DType::F32, DType::F32) => real_product::<f32>(&self.cpu, product, out, at),
             (DType::F64, DType::F64) => real_product::<f64>(&self.cpu, product, out, at),
+            (DType::Bf16, DType::Bf16) => half_product::<bf16, bf16>(&self.cpu, product, out, at),
+            (DType::Bf16, DType::F32) => half_product::<bf16, f32>(&self.cpu, product, out, at),
+            (DType::F16, DType::F16) => half_product::<f16, f16>(&self.cpu, product, out, at),
+            (DType::F16, DType::F32) => half_product::<f16, f32>(&self.cpu, product, out, at),
+            (DType::I8, DType::I32) => {
+                let [rows, cols] = [at.shape.dims()[0], at.shape.dims()[1]];
+                let c = &mut out.as_mut_slice::<i32>()[at.offset..];
+                let c = MatMut::new(c, rows, cols, at.strides[0], at.strides[1]);
+                gemm::gemm_i8(&self.cpu, Store::Set, mat::<i8>(&product.a), mat::<i8>(&product.b), c);
+            }
             (a, to) => unreachable!("front ends do not ask for a product of {a} into {to}"),
         }
     }
@@ -469,6 +479,22 @@ fn real_batch<T: gemm::Real + Element>(cpu: &Cpu, a: Arg<'_>, b: Arg<'_>, out: &
         Bias::None,
         gemm::Activation::Identity,
     );
+}
+
+/// Operands of 16 bits, sums of 32; the bias is `f32`.
+fn half_product<H, O>(cpu: &Cpu, product: Product<'_>, out: &mut Buffer, at: &Layout)
+where
+    H: gemm::Half + Element,
+    O: gemm::HalfOutput<H> + Element,
+{
+    let [rows, cols] = [at.shape.dims()[0], at.shape.dims()[1]];
+    let c = MatMut::new(&mut out.as_mut_slice::<O>()[at.offset..], rows, cols, at.strides[0], at.strides[1]);
+    let epilogue = Epilogue {
+        bias: product.bias.as_ref().map_or(Bias::None, |bias| Bias::PerColumn(bias.dense::<f32>())),
+        activation: product.activation,
+        keep: product.keep.map(|keep| MatMut::row_major(keep.as_mut_slice::<O>(), rows, cols)),
+    };
+    gemm::gemm_half(cpu, Store::Set, mat::<H>(&product.a), mat::<H>(&product.b), c, epilogue);
 }
 
 fn real_product<T: gemm::Real + Element>(cpu: &Cpu, product: Product<'_>, out: &mut Buffer, at: &Layout) {
