@@ -351,7 +351,9 @@ fn a_value_set_from_outside_becomes_the_master() {
     let push = |optimizer: &mut Fused<Sgd>, times: usize| {
         let mut gradients = Gradients::new();
         gradients.set(param.id(), Tensor::ones([8], DType::Bf16, &device).unwrap());
-        (0..times).for_each(|_| drop(optimizer.step(&gradients).unwrap()));
+        for _ in 0..times {
+            optimizer.step(&gradients).unwrap();
+        }
     };
     // Steps far below the spacing of `bf16` add up in the master.
     param.set(&Tensor::ones([8], DType::Bf16, &device).unwrap()).unwrap();
