@@ -62,6 +62,7 @@ pub mod nn;
 pub mod plot;
 pub mod rng;
 pub mod scaling;
+pub mod sparse;
 pub mod storage;
 pub mod synapse;
 pub mod tensor;

@@ -21,7 +21,7 @@ pub mod simd;
 mod threads;
 
 pub use arena::{HugeVec, Zeroed};
-pub use backend::{Activation, Arg, Backend, Binary, Compare, Product, Reduce, Unary};
+pub use backend::{Activation, Arg, Backend, Binary, Compare, Product, Reduce, SparseArg, Unary};
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;

@@ -11,6 +11,7 @@ mod module;
 mod over_time;
 mod param;
 mod sequential;
+mod sparse_linear;
 
 pub use activation::{Elu, Gelu, GeluTanh, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use init::{Init, InitRng};
@@ -20,5 +21,6 @@ pub use module::{Module, Slot, Visitor};
 pub use over_time::{OverTime, Readout};
 pub use param::{Param, State};
 pub use sequential::Sequential;
+pub use sparse_linear::SparseLinear;
 
 pub use crate::compute::{Reset, Surrogate};

@@ -13,4 +13,5 @@ mod value;
 mod view;
 
 pub use autograd::{CustomOp, Gradients, LeafId, Saved, checkpoint, no_grad};
+pub use ops::SparseMatrix;
 pub use value::Tensor;

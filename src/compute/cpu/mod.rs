@@ -9,6 +9,7 @@ mod backend;
 pub mod gemm;
 pub mod lif;
 mod parts;
+pub mod sparse;
 pub mod walk;
 
 pub use backend::CpuBackend;

@@ -4,9 +4,11 @@ mod binary;
 mod dtype;
 mod matmul;
 mod reduce;
+mod sparse;
 mod spiking;
 mod unary;
 
+pub use sparse::SparseMatrix;
 pub use spiking::{LifConstantsEach, LifRun, LifState};
 
 use super::Tensor;

@@ -1,11 +1,12 @@
 //! The CPU as a [`Backend`]: picks the kernel for element type and memory order.
 
 mod plain;
+mod sparse;
 
 use super::Cpu;
 use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
 use super::lif;
-use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, Unary};
+use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, SparseArg, Unary};
 use crate::compute::dtype::{DType, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
@@ -153,6 +154,34 @@ impl Backend for CpuBackend {
         match scan.v.dtype() {
             DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
             _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
+        }
+    }
+
+    fn sparse_product(&self, a: &SparseArg<'_>, b: Arg<'_>, n: usize, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::product::<f64>(&self.cpu, a, b, n, out),
+            _ => sparse::product::<f32>(&self.cpu, a, b, n, out),
+        }
+    }
+
+    fn sparse_sampled(&self, a: &SparseArg<'_>, c: Arg<'_>, b: Arg<'_>, n: usize, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::sampled::<f64>(&self.cpu, a, c, b, n, out),
+            _ => sparse::sampled::<f32>(&self.cpu, a, c, b, n, out),
+        }
+    }
+
+    fn add_rows(&self, x: Arg<'_>, a: &SparseArg<'_>, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::add_rows::<f64>(&self.cpu, x, a, out),
+            _ => sparse::add_rows::<f32>(&self.cpu, x, a, out),
+        }
+    }
+
+    fn add_rows_grad(&self, x: Arg<'_>, a: &SparseArg<'_>, dy: Arg<'_>, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::add_rows_grad::<f64>(&self.cpu, x, a, dy, out),
+            _ => sparse::add_rows_grad::<f32>(&self.cpu, x, a, dy, out),
         }
     }
 }
