@@ -1,4 +1,4 @@
-//! Tessera simulates networks of spiking neurons, from a file (`tessera run`) or from Rust.
+//! Tessera simulates networks of spiking neurons, from a file (`tessera run`) or from Rust, and trains networks of layers.
 //!
 //! A network is described as plain data ([`NetworkSpec`](model::NetworkSpec)), made concrete
 //! ([`BrainModel`](model::BrainModel)), laid out for a number of threads and stepped
@@ -41,6 +41,8 @@
 //! | write and read result files | [`storage`], [`interop`] |
 //! | draw results | [`plot`] |
 //! | measure scaling | [`scaling`] |
+//! | compute with tensors and gradients | [`tensor`], on a [`Device`](compute::Device) |
+//! | build and train networks of layers | [`nn`], [`optim`], [`precision`], [`quant`] |
 //! | write a neuron model of your own | [`neuron::NeuronModel`], `examples/own_neuron_model.rs` |
 //!
 //! How the parts fit together is told in `ARCHITECTURE.md`, why they are as they are in `docs/decisions`.
@@ -59,7 +61,11 @@ pub mod metrics;
 pub mod model;
 pub mod neuron;
 pub mod nn;
+pub mod op_bench;
+pub mod optim;
 pub mod plot;
+pub mod precision;
+pub mod quant;
 pub mod rng;
 pub mod scaling;
 pub mod sparse;
@@ -90,3 +96,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// Compiles and runs the Rust code of the page on the dense layer.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/dense.md")]
+pub struct DensePage;

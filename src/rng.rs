@@ -41,6 +41,8 @@ pub enum Purpose {
     Source = 9,
     /// Placement of neurons in space.
     Placement = 10,
+    /// Elements that dropout sets to zero.
+    Dropout = 11,
 }
 
 impl Key {

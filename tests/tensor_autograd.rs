@@ -45,26 +45,31 @@ fn elementwise_gradients() {
     let device = Device::cpu_threads(2);
     let x = f64s(&[3, 4], 1, &device);
     for op in [
-        Unary::Affine(2.0, 1.0),
+        Unary::Affine { scale: 2.0, shift: 1.0 },
         Unary::Square,
         Unary::Exp,
         Unary::Tanh,
         Unary::Sigmoid,
         Unary::Relu,
-        Unary::LeakyRelu(0.1),
-        Unary::Elu(1.3),
+        Unary::LeakyRelu { slope: 0.1 },
+        Unary::Elu { alpha: 1.3 },
         Unary::GeluTanh,
-        Unary::Gelu,
+        Unary::GeluErf,
+        Unary::Erf,
+        Unary::Sin,
+        Unary::Cos,
+        Unary::ExpM1,
+        Unary::Pow { exponent: 3.0 },
         Unary::Silu,
         Unary::Softplus,
         Unary::Abs,
         Unary::Recip,
-        Unary::Clamp(-0.7, 0.8),
+        Unary::Clamp { low: -0.7, high: 0.8 },
     ] {
         check(&[x.clone()], |x| x[0].unary(op));
     }
     let positive = x.square().unwrap().add_scalar(0.3).unwrap();
-    for op in [Unary::Sqrt, Unary::Rsqrt, Unary::Ln] {
+    for op in [Unary::Sqrt, Unary::Rsqrt, Unary::Ln, Unary::Ln1p] {
         check(&[positive.clone()], |x| x[0].unary(op));
     }
     check(&[positive, x], |x| x[0].pow(&x[1]));

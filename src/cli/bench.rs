@@ -2,6 +2,7 @@
 
 use super::{DONE, FAILED, Source, run, say};
 use crate::error::{Error, Result};
+use crate::op_bench::{OpBench, Peer};
 use crate::plot;
 use crate::scaling::Scaling;
 use clap::{Args, Subcommand};
@@ -11,6 +12,42 @@ use std::path::PathBuf;
 pub(super) enum Bench {
     /// Run a network on different numbers of threads and compare.
     Scaling(ScalingArgs),
+    /// Time the operations of the dense layer, beside PyTorch if it is there.
+    Ops(OpsArgs),
+}
+
+#[derive(Args)]
+pub(super) struct OpsArgs {
+    /// Only these groups.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Numbers of threads, of the peer as well.
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    threads: Vec<usize>,
+    /// How often everything is measured, in turn with the peer.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// A Python that has torch, to compare with.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Compare with the peer as it comes only, not with its faster forms (AVX-512 unlocked, compiled, ONNX Runtime).
+    #[arg(long, requires = "python")]
+    stock: bool,
+    /// Print the measurements as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn ops(args: &OpsArgs) -> Result<u8> {
+    let peer = args.python.clone().map(|python| Peer { python, best: !args.stock });
+    let bench = OpBench { groups: args.only.clone(), threads: args.threads.clone(), rounds: args.rounds, peer };
+    let report = bench.run(|what| eprintln!("{what}"))?;
+    if args.json {
+        say!("{}", serde_json::to_string(&report).map_err(|e| Error::Usage(e.to_string()))?);
+    } else {
+        say!("{report}");
+    }
+    Ok(DONE)
 }
 
 #[derive(Args)]
@@ -35,7 +72,13 @@ pub(super) struct ScalingArgs {
 }
 
 pub(super) fn bench(what: &Bench) -> Result<u8> {
-    let Bench::Scaling(args) = what;
+    match what {
+        Bench::Scaling(args) => scaling(args),
+        Bench::Ops(args) => ops(args),
+    }
+}
+
+fn scaling(args: &ScalingArgs) -> Result<u8> {
     let spec = run::load(&args.source, args.json)?;
     spec.estimate().fits()?;
     for threads in &args.threads {

@@ -7,6 +7,7 @@ use super::dtype::{DType, Element};
 use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use super::memory::Buffer;
 use super::shape::Layout;
+use super::windows::Pooling;
 use crate::rng::Key;
 
 /// An input of a kernel: a buffer and where its elements lie in it.
@@ -44,67 +45,11 @@ impl<'a> Arg<'a> {
     }
 }
 
-/// Functions of one number. Each has its derivative in [`Backend::unary_grad`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// a x + b
-    Affine(f64, f64),
-    /// |x|; derivative 0 at 0
-    Abs,
-    /// x²
-    Square,
-    /// √x
-    Sqrt,
-    /// 1/√x
-    Rsqrt,
-    /// 1/x
-    Recip,
-    /// eˣ
-    Exp,
-    /// ln x
-    Ln,
-    /// tanh x
-    Tanh,
-    /// 1/(1 + e⁻ˣ)
-    Sigmoid,
-    /// max(x, 0)
-    Relu,
-    /// x where x > 0, else a x
-    LeakyRelu(f64),
-    /// x where x > 0, else a (eˣ - 1)
-    Elu(f64),
-    /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))): Hendrycks & Gimpel (2016), arXiv:1606.08415
-    GeluTanh,
-    /// x/2 (1 + erf(x/√2))
-    Gelu,
-    /// x / (1 + e⁻ˣ)
-    Silu,
-    /// ln(1 + eˣ)
-    Softplus,
-    /// x held between two bounds; derivative 1 between and at them, 0 outside
-    Clamp(f64, f64),
-}
+/// Functions of one number, and what their derivatives are computed from.
+pub use super::cpu::unary::{Saved as UnarySaved, Unary};
 
-/// Functions of two numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Binary {
-    /// a + b
-    Add,
-    /// a - b
-    Sub,
-    /// a b
-    Mul,
-    /// a / b; integers truncate, and give 0 for b = 0
-    Div,
-    /// The smaller; NaN if either is
-    Min,
-    /// The larger; NaN if either is
-    Max,
-    /// a to the power b
-    Pow,
-}
+/// Functions of two numbers. Integers are computed in double precision and saturate; division by 0 gives 0 there.
+pub use super::cpu::binary::Binary;
 
 /// Comparisons; the result is `u8`, 1 for true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,6 +81,31 @@ pub enum Reduce {
 
 /// Function applied to a product while it is in cache.
 pub use super::cpu::gemm::Activation;
+/// What a step of an optimizer does to each element, and the columns it works on.
+pub use super::cpu::optimizer::{Rule, Update};
+
+/// Sizes of a convolution, and the memory order its kernels take.
+pub use super::cpu::conv::{ConvOptions, ConvShape};
+
+/// A loss over classes: what each row of logits (or logarithms of probabilities) is compared with.
+///
+/// With p = softmax of the row (or exp of it where `normalized`), y its target, C classes and ε = `smoothing`, the loss of
+/// a row is `-scale ((1 - ε) w_y ln p_y + ε/C Σ_c w_c ln p_c)`; 0 where the target is `ignore`.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassLoss<'a> {
+    /// Class of each row, `i32`; below the number of classes, or `ignore`.
+    pub targets: Arg<'a>,
+    /// Weight of each class, of the type of the logits; 1 where there are none.
+    pub weights: Option<Arg<'a>>,
+    /// Part of the target that is spread evenly over all classes, 0 to 1.
+    pub smoothing: f64,
+    /// Rows with this target count nothing.
+    pub ignore: Option<i32>,
+    /// Whether rows hold logarithms of probabilities already.
+    pub normalized: bool,
+    /// Factor of losses and gradients.
+    pub scale: f64,
+}
 
 /// A product of matrices with what follows it: `out = activation(a b + bias)`, or `out += a b`.
 #[derive(Debug)]
@@ -167,6 +137,61 @@ pub struct SparseArg<'a> {
     pub order: Option<&'a [usize]>,
 }
 
+/// Means and variances of columns.
+#[derive(Debug, Clone, Copy)]
+pub struct Moments<'a> {
+    /// Mean of each column.
+    pub mean: Arg<'a>,
+    /// Variance of each column.
+    pub var: Arg<'a>,
+    /// Added to the variance before the root is taken.
+    pub eps: f64,
+}
+
+/// Factor and term of each column after normalisation; 1 and 0 where there are none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Affine<'a> {
+    /// Factors.
+    pub weight: Option<Arg<'a>>,
+    /// Terms.
+    pub bias: Option<Arg<'a>>,
+}
+
+/// Where the gradients of a normalisation go; what is `None` is not wanted.
+#[derive(Debug, Default)]
+pub struct NormGrad<'a> {
+    /// Of the input.
+    pub dx: Option<&'a mut Buffer>,
+    /// Of the factors.
+    pub dweight: Option<&'a mut Buffer>,
+    /// Of the terms.
+    pub dbias: Option<&'a mut Buffer>,
+}
+
+/// A map from numbers to bytes: x ≈ scale (q - zero).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantised {
+    /// Size of a step, above 0.
+    pub scale: f32,
+    /// The byte that stands for 0.
+    pub zero: u8,
+}
+
+/// Weights as signed bytes, and what their products become.
+#[derive(Debug, Clone, Copy)]
+pub struct QuantWeight<'a> {
+    /// `i8`, [k, n] row-major.
+    pub bytes: Arg<'a>,
+    /// `f32`, [n]: size of a step of each column.
+    pub scales: Arg<'a>,
+    /// `f32`, [n].
+    pub bias: Option<Arg<'a>>,
+    /// What the bytes of the other operand stand for.
+    pub input: Quantised,
+    /// Applied last.
+    pub activation: Activation,
+}
+
 mod sealed {
     /// Devices are the library's own.
     pub trait Sealed {}
@@ -187,11 +212,12 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// Converts element by element to the type of `out`, in memory order. Dense input, any types.
     fn cast(&self, x: Arg<'_>, out: &mut Buffer);
-    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for `Affine`, `Abs`, `Square`,
-    /// `Relu` and `Clamp`.
+    /// `out[i] = op(x[i])` in memory order. Dense input; floating point, and integers for functions that need no more
+    /// than arithmetic and comparisons.
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer);
-    /// `dx[i] = dy[i] * op'(x[i])`, given `y = op(x)` as well. All dense in the same memory order; floating point.
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// `dx[i] = dy[i] * op'(x[i])`, where `saved` is the argument or the result of `op` as [`Unary::saved`] tells. All
+    /// dense in the same memory order; floating point.
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
     /// `out = op(a, b)` where layout `at` puts it; `a` and `b` have its shape (stride 0 where stretched). Any type.
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
     /// The same for comparisons; `out` is `u8`.
@@ -209,6 +235,80 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn product(&self, product: Product<'_>, out: &mut Buffer, at: &Layout);
     /// The same for a batch of equal shapes: three axes everywhere, a stride of 0 repeats an operand.
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout);
+
+    /// `f32` rounded to bytes in memory order, ties to even, held within 0 to 255; NaN becomes the zero point. Dense input.
+    fn quantise(&self, x: Arg<'_>, to: Quantised, out: &mut Buffer);
+    /// `out[i, j] = activation(scale_x scale_j Σ (x[i, k] - zero) w[k, j] + bias[j])`: x is `u8` [m, k] row-major, `out`
+    /// `f32` [m, n] row-major. Sums are exact.
+    fn quant_product(&self, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer);
+    /// The same for a convolution: x is `u8` and channels-last, the rows of the weight are taps and input channels of a
+    /// group, `out` is `f32` and channels-last. Padding stands for 0.
+    fn quant_conv(&self, shape: &ConvShape, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer);
+    /// Convolution with its bias, then `activation` (identity or ReLU). Operands lie as [`ConvShape`] says. `f32`, `f64`.
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        x: Arg<'_>,
+        weight: Arg<'_>,
+        bias: Option<Arg<'_>>,
+        activation: Activation,
+        out: &mut Buffer,
+    );
+    /// Gradient of a convolution's input from that of its output. `f32`, `f64`.
+    fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer);
+    /// Gradients of a convolution's weight and bias from that of its output. `f32`, `f64`.
+    fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>);
+    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. `taps` (`i32`) receives
+    /// the tap (row by row) it lies at, -1 where 0 is larger than or equal to all. `f32`, `f64`.
+    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>);
+    /// Gradient of the input of [`Backend::max_pool`] from its `taps`. `f32`, `f64`.
+    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// The mean under each window: of all taps where `count_padding` is set, else of those in the input. `f32`, `f64`.
+    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input of [`Backend::avg_pool`]. `f32`, `f64`.
+    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer);
+    /// Sum of the weights of the targets that are not ignored (their number where there are no weights), or the first
+    /// target that names none of `classes` classes.
+    fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;
+    /// The loss of each row of `x`, and the gradient of their sum. Row-major. `f32`, `f64`.
+    fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>);
+    /// Softmax of each row, or its logarithm. Row-major. `f32`, `f64`.
+    fn softmax(&self, log: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input of [`Backend::softmax`] from its result and the gradient of that. `f32`, `f64`.
+    fn softmax_grad(&self, log: bool, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// `(x - mean) / √(var + eps) * weight + bias`, with the moments of each row and an affine map of each column.
+    /// `stats` receives the mean and `1/√(var + eps)` of each row. Row-major matrix. `f32`, `f64`.
+    fn row_norm(&self, x: Arg<'_>, affine: Affine<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>);
+    /// Gradients of [`Backend::row_norm`] from its `stats`. `f32`, `f64`.
+    fn row_norm_grad(&self, x: Arg<'_>, stats: [Arg<'_>; 2], weight: Option<Arg<'_>>, dy: Arg<'_>, grad: NormGrad<'_>);
+    /// Mean and variance (divided by the number of rows) of each column. Row-major matrix. `f32`, `f64`.
+    fn column_moments(&self, x: Arg<'_>, mean: &mut Buffer, var: &mut Buffer);
+    /// `(x - mean) / √(var + eps) * weight + bias` with moments and affine map of each column; then ReLU where `rectify`
+    /// is set. Row-major matrix. `f32`, `f64`.
+    fn column_norm(&self, x: Arg<'_>, moments: Moments<'_>, affine: Affine<'_>, rectify: bool, out: &mut Buffer);
+    /// Gradients of [`Backend::column_norm`] (without ReLU), through the moments too where `through_moments` is set.
+    /// `f32`, `f64`.
+    fn column_norm_grad(
+        &self,
+        x: Arg<'_>,
+        moments: Moments<'_>,
+        weight: Option<Arg<'_>>,
+        dy: Arg<'_>,
+        through_moments: bool,
+        grad: NormGrad<'_>,
+    );
+    /// `out[i]` is `x[i] / (1 - rate)`, or 0 with probability `rate`; which depends on `key` and i only. Dense input, in
+    /// memory order. Floating point.
+    fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer);
+    /// `out[o, i, :] = x[o, index[i], :]` for `x` of [outer, n, inner], row-major; `index` (`i32`) is below n. Any type.
+    fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer);
+    /// `dx[o, index[i], :] += dy[o, i, :]` from zeros on, i ascending, for `dy` of [outer, len, inner], row-major.
+    /// Indices equal to `skip` are left out. `f32`, `f64`.
+    fn gather_grad(&self, dy: Arg<'_>, index: Arg<'_>, skip: Option<i32>, dx: &mut Buffer);
+    /// `out[i, c] = 1` where c is `index[i]` (`i32`, below the length of a row), else 0. Any type.
+    fn one_hot(&self, index: Arg<'_>, out: &mut Buffer);
+    /// The first element of `index` (`i32`, dense) that is not in `0..below`.
+    fn stray_index(&self, index: Arg<'_>, below: usize) -> Option<i32>;
     /// Neurons over many steps: see [`LifStep`](super::LifStep). `f32`, `f64`; the same bits on every device.
     fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>);
     /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
@@ -224,4 +324,12 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn add_rows(&self, x: Arg<'_>, a: &SparseArg<'_>, out: &mut Buffer);
     /// The gradient of the values in [`Backend::add_rows`], from `dy` (samples x cols).
     fn add_rows_grad(&self, x: Arg<'_>, a: &SparseArg<'_>, dy: Arg<'_>, out: &mut Buffer);
+    /// `out[i] += x[i]` in memory order. Dense input; floating point, the same type on both sides.
+    fn accumulate(&self, x: Arg<'_>, out: &mut Buffer);
+    /// One step of an optimizer on all parameters at once, after every gradient was multiplied by `scale` and then held
+    /// within `±bound`. Types are those documented at [`Update`].
+    fn optimize(&self, updates: &mut [Update<'_>], scale: f64, bound: f64);
+    /// Sum of the squares of all gradients in double precision, independent of the number of workers; not finite if any
+    /// element is not.
+    fn gradient_squares(&self, updates: &[Update<'_>]) -> f64;
 }

@@ -87,6 +87,14 @@ pub trait Element: sealed::Sealed + Copy + Send + Sync + Default + PartialEq + s
     fn of_f64(x: f64) -> Self;
 }
 
+/// The same number, or one beside it that rounds to the same 16 bits, with the lower half of its bits zero: conversions of
+/// `half` do not look at those, and take what is just above a tie for one.
+#[inline]
+fn sticky(x: f64) -> f64 {
+    let bits = x.to_bits();
+    f64::from_bits(bits & !0xffff_ffff | u64::from(bits as u32 != 0) << 32)
+}
+
 macro_rules! element {
     ($($t:ty, $dtype:ident, $to:expr, $of:expr;)*) => {$(
         impl sealed::Sealed for $t {}
@@ -108,8 +116,8 @@ macro_rules! element {
 element! {
     f32, F32, f64::from, |x| x as f32;
     f64, F64, |x| x, |x| x;
-    f16, F16, f64::from, f16::from_f64;
-    bf16, Bf16, f64::from, bf16::from_f64;
+    f16, F16, f64::from, |x| f16::from_f64(sticky(x));
+    bf16, Bf16, f64::from, |x| bf16::from_f64(sticky(x));
     i8, I8, f64::from, |x| x as i8;
     i32, I32, f64::from, |x| x as i32;
     u8, U8, f64::from, |x| x as u8;
@@ -118,6 +126,22 @@ element! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sixteen_bits_are_the_nearest() {
+        // Ties go to the even neighbour, what lies above them up, below them down.
+        let tie = 0.580_078_125;
+        assert_eq!(bf16::of_f64(tie).to_f64(), 0.578_125);
+        assert_eq!(bf16::of_f64(tie * (1.0 + f64::EPSILON)).to_f64(), 0.582_031_25);
+        assert_eq!(bf16::of_f64(tie * (1.0 - f64::EPSILON)).to_f64(), 0.578_125);
+        let tie = 1.0 + 0.5f64.powi(11);
+        assert_eq!(f16::of_f64(tie).to_f64(), 1.0);
+        assert_eq!(f16::of_f64(tie * (1.0 + f64::EPSILON)).to_f64(), 1.0 + 0.5f64.powi(10));
+        assert_eq!(f16::of_f64(-tie * (1.0 + f64::EPSILON)).to_f64(), -1.0 - 0.5f64.powi(10));
+        assert!(bf16::of_f64(f64::NAN).is_nan() && f16::of_f64(f64::NAN).is_nan());
+        assert_eq!(f16::of_f64(f64::INFINITY), f16::INFINITY);
+        assert_eq!(bf16::of_f64(f64::NEG_INFINITY), bf16::NEG_INFINITY);
+    }
 
     #[test]
     fn names_parse_back() {

@@ -19,9 +19,13 @@ mod rows;
 mod shape;
 pub mod simd;
 mod threads;
+mod windows;
 
 pub use arena::{HugeVec, Zeroed};
-pub use backend::{Activation, Arg, Backend, Binary, Compare, Product, Reduce, SparseArg, Unary};
+pub use backend::{
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
+    QuantWeight, Quantised, Reduce, Rule, SparseArg, Unary, UnarySaved, Update,
+};
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;
@@ -31,3 +35,4 @@ pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;
 pub use shape::{Layout, MAX_RANK, Shape, Strides};
 pub use threads::{Barrier, Crew};
+pub use windows::Pooling;

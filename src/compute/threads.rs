@@ -177,12 +177,13 @@ impl Crew {
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         });
+        let cpus = processors_for(size);
         let handles = (1..size)
             .map(|index| {
-                let shared = shared.clone();
+                let (shared, cpu) = (shared.clone(), cpus.get(index - 1).copied());
                 std::thread::Builder::new()
                     .name(format!("tessera-{index}"))
-                    .spawn(move || worker(index, size, &shared))
+                    .spawn(move || worker(index, cpu, &shared))
                     .expect("the system can start a thread")
             })
             .collect();
@@ -264,8 +265,8 @@ impl Drop for Crew {
     }
 }
 
-fn worker(index: usize, crew: usize, shared: &Shared) {
-    pin(index, crew);
+fn worker(index: usize, processor: Option<usize>, shared: &Shared) {
+    pin(processor);
     AT_WORK.set(true);
     let mut round = 0;
     loop {
@@ -289,26 +290,47 @@ fn worker(index: usize, crew: usize, shared: &Shared) {
     }
 }
 
-/// Pins the calling thread to the `index`-th processor it may run on; without effect where that is impossible or
-/// there are more workers than processors.
-fn pin(index: usize, crew: usize) {
+/// Processors for workers 1, 2, ..: those this process may run on, without the one the caller is on. Empty where that is
+/// unknown or there are more workers than processors; such workers are left to the system.
+fn processors_for(crew: usize) -> Vec<usize> {
     #[cfg(target_os = "linux")]
-    // SAFETY: the sets are plain bit masks of the size passed along.
+    // SAFETY: the set is a plain bit mask of the size passed along.
     unsafe {
         let mut allowed: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut allowed) != 0 {
-            return;
+            return Vec::new();
         }
-        let cpus: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect();
+        let mut cpus: Vec<usize> =
+            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect();
         if crew > cpus.len() {
-            return;
+            return Vec::new();
         }
-        let mut one: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cpus[index], &mut one);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one);
+        // The caller takes part unpinned. A worker bound to its processor would wait for it to be moved away.
+        let own = usize::try_from(libc::sched_getcpu()).ok();
+        let at = cpus.iter().position(|cpu| Some(*cpu) == own).unwrap_or(0);
+        cpus.remove(at);
+        cpus
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (index, crew);
+    {
+        let _ = crew;
+        Vec::new()
+    }
+}
+
+/// Pins the calling thread to a processor, where the system lets it.
+fn pin(processor: Option<usize>) {
+    #[cfg(target_os = "linux")]
+    if let Some(processor) = processor {
+        // SAFETY: the set is a plain bit mask of the size passed along.
+        unsafe {
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(processor, &mut one);
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = processor;
 }
 
 #[cfg(test)]

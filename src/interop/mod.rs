@@ -1,10 +1,12 @@
-//! Formats of other tools: NPY arrays, tables, lists of synapses, positions and spikes, SONATA networks.
+//! Formats of other tools: NPY arrays, tables, lists of synapses, positions and spikes, SONATA networks,
+//! tensors.
 
 pub mod edge_list;
 pub mod npy;
 pub mod npz;
 pub mod position_list;
 mod records;
+pub mod safetensors;
 pub mod sonata;
 pub mod spike_list;
 pub mod table;

@@ -25,7 +25,7 @@ activation! {
     /// max(x, 0)
     Relu => Unary::Relu, Some(Activation::Relu);
     /// x Φ(x), with the error function (Hendrycks & Gimpel 2016)
-    Gelu => Unary::Gelu, None;
+    Gelu => Unary::GeluErf, None;
     /// The tanh form of GELU (Hendrycks & Gimpel 2016)
     GeluTanh => Unary::GeluTanh, Some(Activation::GeluTanh);
     /// Hyperbolic tangent
@@ -47,7 +47,7 @@ pub struct LeakyRelu(
 
 impl Module for LeakyRelu {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.unary(Unary::LeakyRelu(self.0))
+        x.unary(Unary::LeakyRelu { slope: self.0 })
     }
 }
 
@@ -60,6 +60,6 @@ pub struct Elu(
 
 impl Module for Elu {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.unary(Unary::Elu(self.0))
+        x.unary(Unary::Elu { alpha: self.0 })
     }
 }

@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-use super::module::{Module, Slot, Visitor};
+use super::module::{Layer, Module, Slot, Visitor};
 use super::{Init, InitRng, Param};
 use crate::compute::{Activation, Device, Layout};
 use crate::error::Result;
@@ -62,6 +62,10 @@ impl Module for Linear {
         if let Some(bias) = &self.bias {
             visitor("bias", Slot::Param(bias));
         }
+    }
+
+    fn layer(&self) -> Layer<'_> {
+        Layer::Linear(self)
     }
 
     fn forward_activated(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {

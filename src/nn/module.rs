@@ -1,6 +1,6 @@
 //! What every layer is.
 
-use super::{Param, State};
+use super::{Conv2d, Linear, Param, State};
 use crate::compute::Activation;
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -14,6 +14,17 @@ pub enum Slot<'a> {
     State(&'a State),
     /// A module within.
     Child(&'a dyn Module),
+}
+
+/// Layers that other parts of the library know how to take apart, for example to round them to bytes.
+#[derive(Clone, Copy)]
+pub enum Layer<'a> {
+    /// A fully connected layer.
+    Linear(&'a Linear),
+    /// A convolution of images.
+    Conv2d(&'a Conv2d),
+    /// Anything else.
+    Other,
 }
 
 /// What [`Module::visit`] calls for each thing a module holds.
@@ -50,6 +61,11 @@ pub trait Module: Send + Sync {
         });
     }
 
+    /// What it is, where that is one of the layers others take apart.
+    fn layer(&self) -> Layer<'_> {
+        Layer::Other
+    }
+
     /// The activation it is, if a kernel can apply it while it makes its output.
     fn activation(&self) -> Option<Activation> {
         None
@@ -59,6 +75,19 @@ pub trait Module: Send + Sync {
     fn forward_activated(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
         let _ = (x, activation);
         None
+    }
+
+    /// Whether [`Module::forward_rectified`] takes no pass more than [`Module::forward`].
+    fn absorbs_relu(&self) -> bool {
+        false
+    }
+
+    /// The output for max(x, 0).
+    ///
+    /// # Errors
+    /// As [`Module::forward`].
+    fn forward_rectified(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward(&x.relu()?)
     }
 
     /// All parameters with dotted names (`0.weight`), its own and those of modules within.
@@ -118,10 +147,19 @@ impl<M: Module + ?Sized> Module for Box<M> {
     fn reset_state(&self) {
         (**self).reset_state();
     }
+    fn layer(&self) -> Layer<'_> {
+        (**self).layer()
+    }
     fn activation(&self) -> Option<Activation> {
         (**self).activation()
     }
     fn forward_activated(&self, x: &Tensor, activation: Activation) -> Option<Result<Tensor>> {
         (**self).forward_activated(x, activation)
+    }
+    fn absorbs_relu(&self) -> bool {
+        (**self).absorbs_relu()
+    }
+    fn forward_rectified(&self, x: &Tensor) -> Result<Tensor> {
+        (**self).forward_rectified(x)
     }
 }

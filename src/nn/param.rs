@@ -3,8 +3,8 @@
 use crate::compute::{DType, Device, Shape};
 use crate::error::{Error, Result};
 use crate::tensor::{LeafId, Tensor};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 /// A tensor that training changes. A clone is the same parameter, so layers can share one.
 #[derive(Debug, Clone)]
@@ -16,13 +16,20 @@ struct ParamInner {
     /// A leaf of the tape, so that a forward pass only takes a handle.
     value: RwLock<Tensor>,
     trainable: AtomicBool,
+    /// Counts replacements and changes of the value.
+    version: AtomicU64,
 }
 
 impl Param {
     /// A parameter with this value.
     pub fn new(value: &Tensor) -> Self {
         let id = LeafId::fresh();
-        Self(Arc::new(ParamInner { id, value: RwLock::new(value.as_leaf(id)), trainable: AtomicBool::new(true) }))
+        Self(Arc::new(ParamInner {
+            id,
+            value: RwLock::new(value.as_leaf(id)),
+            trainable: AtomicBool::new(true),
+            version: AtomicU64::new(0),
+        }))
     }
 
     /// Its identity in [`Gradients`](crate::tensor::Gradients) and optimizers.
@@ -46,7 +53,7 @@ impl Param {
     /// # Errors
     /// The shape differs.
     pub fn set(&self, value: &Tensor) -> Result<()> {
-        let mut own = self.0.value.write().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.write();
         if own.shape() != value.shape() {
             return Err(Error::op(
                 "set",
@@ -57,9 +64,16 @@ impl Param {
         Ok(())
     }
 
-    /// Changes the value in place. No other tensor changes with it.
-    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut Tensor) -> Result<R>) -> Result<R> {
-        change(&mut self.0.value.write().unwrap_or_else(PoisonError::into_inner))
+    /// The value, to be changed in place with [`Tensor::make_mut`]: no other tensor changes with it. Readers wait.
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Tensor> {
+        let own = self.0.value.write().unwrap_or_else(PoisonError::into_inner);
+        self.0.version.fetch_add(1, Ordering::Relaxed);
+        own
+    }
+
+    /// Counts the times the value was replaced or lent for a change.
+    pub(crate) fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Relaxed)
     }
 
     /// Its shape.

@@ -1,6 +1,7 @@
 //! Modules one after the other.
 
 use super::module::{Module, Slot, Visitor};
+use crate::compute::Activation;
 use crate::error::Result;
 use crate::tensor::{Tensor, checkpoint};
 use std::sync::Arc;
@@ -35,6 +36,18 @@ impl Sequential {
         self
     }
 
+    /// With a layer at the end that others hold as well.
+    #[must_use]
+    pub fn push_shared(mut self, layer: Arc<dyn Module>) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Layer `i`, to be held by others as well.
+    pub fn shared(&self, i: usize) -> Option<&Arc<dyn Module>> {
+        self.layers.get(i)
+    }
+
     /// Number of layers.
     pub fn len(&self) -> usize {
         self.layers.len()
@@ -55,9 +68,20 @@ fn run(layers: &[Arc<dyn Module>], x: &Tensor) -> Result<Tensor> {
     let mut x = x.clone();
     let mut i = 0;
     while i < layers.len() {
-        let fused = layers
-            .get(i + 1)
+        let next = layers.get(i + 1);
+        // ReLU is left to a layer behind it that takes it along, such as the maximum under windows: there are fewer
+        // elements there, and its gradient needs no pass of its own.
+        if layers[i].activation() == Some(Activation::Relu)
+            && let Some(next) = next.filter(|next| next.absorbs_relu())
+        {
+            (x, i) = (next.forward_rectified(&x)?, i + 2);
+            continue;
+        }
+        let absorbed =
+            |activation| activation == Activation::Relu && layers.get(i + 2).is_some_and(|l| l.absorbs_relu());
+        let fused = next
             .and_then(|next| next.activation())
+            .filter(|activation| !absorbed(*activation))
             .and_then(|activation| layers[i].forward_activated(&x, activation));
         (x, i) = match fused {
             Some(y) => (y?, i + 2),

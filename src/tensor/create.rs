@@ -28,6 +28,21 @@ impl Tensor {
         Self::filled(device, T::DTYPE, Layout::row_major(shape), |out| out.as_mut_slice::<T>().copy_from_slice(values))
     }
 
+    /// A copy of the bytes of elements in row-major order, as this machine stores them.
+    ///
+    /// # Errors
+    /// The number of bytes is not that of the elements of the shape.
+    pub fn from_bytes(bytes: &[u8], dtype: DType, shape: impl Into<Shape>, device: &Device) -> Result<Self> {
+        let shape = shape.into();
+        if bytes.len() != shape.len() * dtype.size() {
+            return Err(Error::op(
+                "from_bytes",
+                format!("shape {shape} of {dtype} takes {} bytes, not {}", shape.len() * dtype.size(), bytes.len()),
+            ));
+        }
+        Self::filled(device, dtype, Layout::row_major(shape), |out| out.as_mut_bytes().copy_from_slice(bytes))
+    }
+
     /// One number, without axes.
     ///
     /// # Errors

@@ -147,15 +147,19 @@ impl Tensor {
         layout.is_dense().then(|| &self.0.buffer.as_slice::<T>()[layout.offset..layout.offset + layout.shape.len()])
     }
 
-    /// The buffer for writing in place. The tensor gets a copy of its own first where the elements are shared, so no
-    /// other tensor changes. The layout is dense and starts at 0 afterwards.
-    pub(crate) fn make_mut(&mut self) -> Result<&mut Buffer> {
-        let own = Arc::strong_count(&self.0) == 1
+    /// Whether nothing else holds its elements, which fill their buffer: writing in place takes no copy.
+    pub(crate) fn is_sole(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
             && Arc::strong_count(&self.0.buffer) == 1
             && self.0.layout.offset == 0
             && self.0.layout.is_dense()
-            && self.0.buffer.len() == self.0.layout.shape.len();
-        if !own {
+            && self.0.buffer.len() == self.0.layout.shape.len()
+    }
+
+    /// The buffer for writing in place. The tensor gets a copy of its own first where the elements are shared, so no
+    /// other tensor changes. The layout is dense and starts at 0 afterwards.
+    pub(crate) fn make_mut(&mut self) -> Result<&mut Buffer> {
+        if !self.is_sole() {
             let layout = self.0.layout.dense_like();
             let backend = self.0.device.backend();
             let copy =
@@ -179,6 +183,17 @@ impl Tensor {
         }
         let plain = self.detach().contiguous()?;
         Ok(plain.as_dense::<T>().map(<[T]>::to_vec).unwrap_or_default())
+    }
+
+    /// The bytes of the elements in row-major order, as this machine stores them.
+    ///
+    /// # Errors
+    /// No memory is left.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let plain = self.detach().contiguous()?;
+        let size = plain.dtype().size();
+        let start = plain.layout().offset * size;
+        Ok(plain.buffer().as_bytes()[start..start + plain.len() * size].to_vec())
     }
 
     /// The only element, as a double.

@@ -6,14 +6,32 @@
 //! machine can.
 
 mod backend;
+pub mod binary;
+pub mod cast;
+pub mod columns;
+pub mod conv;
+pub mod copy;
+pub mod cross_entropy;
 pub mod gemm;
+pub mod lanes;
+pub mod layer_norm;
 pub mod lif;
+pub mod map;
+pub mod math;
+pub mod optimizer;
 mod parts;
+pub mod pooling;
+pub mod reduce;
+mod row;
+mod scratch;
+pub mod softmax;
 pub mod sparse;
+mod strided;
+pub mod unary;
 pub mod walk;
 
 pub use backend::CpuBackend;
-pub use parts::{Parts, blocks};
+pub use parts::{GRANULE, Parts, blocks, column_share};
 
 use super::{Crew, Isa};
 

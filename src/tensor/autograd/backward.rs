@@ -4,6 +4,7 @@ use super::gradients::Gradients;
 use super::mode::no_grad;
 use super::node::{Grad, NodeRef, Tape};
 use crate::error::{Error, Result};
+use crate::precision;
 use crate::tensor::Tensor;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -122,7 +123,7 @@ pub(super) fn walk(roots: &[(Tensor, Tensor)], leaves: &mut Gradients, keep: boo
         arrive(grad, dy.clone(), &mut waiting, leaves)?;
     }
     // The latest operation first: everything that uses its outputs is later, so its gradients are complete.
-    no_grad(|| {
+    let rules = || {
         while let Some((_, Waiting { node, dy })) = waiting.pop_last() {
             let mut held = node.rule.lock().unwrap_or_else(|e| e.into_inner());
             let Some(rule) = held.take() else {
@@ -151,7 +152,9 @@ pub(super) fn walk(roots: &[(Tensor, Tensor)], leaves: &mut Gradients, keep: boo
             }
         }
         Ok(())
-    })
+    };
+    // Rules follow the types of the forward pass, not whatever policy the caller is under.
+    no_grad(|| precision::under(None, rules))
 }
 
 fn arrive(grad: &Grad, dy: Tensor, waiting: &mut BTreeMap<u64, Waiting>, leaves: &mut Gradients) -> Result<()> {

@@ -8,6 +8,7 @@ use super::gradients::{Gradients, LeafId};
 use super::mode::{no_grad, noting_draws, records_gradients, replaying_draws, with_grad};
 use super::node::{Backward, Tape, record_always};
 use crate::error::Result;
+use crate::precision::{self, Policy};
 use crate::tensor::Tensor;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ where
         return segment(&detached);
     }
     let (output, draws) = noting_draws(|| no_grad(|| segment(&detached)));
-    let rule = Segment { inputs: detached, run: Arc::new(segment), draws };
+    let rule = Segment { inputs: detached, run: Arc::new(segment), draws, policy: precision::current() };
     // The segment may use parameters though no input tracks gradients, so it is recorded in any case.
     let mut outputs = record_always(inputs, vec![output?.detach()], Box::new(rule));
     Ok(outputs.remove(0))
@@ -38,6 +39,8 @@ struct Segment {
     #[allow(clippy::type_complexity)]
     run: Arc<dyn Fn(&[Tensor]) -> Result<Tensor> + Send + Sync>,
     draws: Vec<u64>,
+    /// Mixed precision of the first time.
+    policy: Option<Policy>,
 }
 
 impl Backward for Segment {
@@ -54,7 +57,8 @@ impl Backward for Segment {
             .zip(&ids)
             .map(|(input, id)| id.map_or_else(|| input.clone(), |id| input.as_leaf(id)))
             .collect();
-        let output = replaying_draws(&self.draws, || with_grad(|| (self.run)(&leaves)))?;
+        let output =
+            replaying_draws(&self.draws, || with_grad(|| precision::under(self.policy, || (self.run)(&leaves))))?;
         drop(leaves);
         let mut found = Gradients::new();
         if output.tracks_grad() {

@@ -70,10 +70,10 @@ impl Gradients {
         }
     }
 
-    /// Adds `gradient` to that of a leaf.
+    /// Adds `gradient` to that of a leaf, in place where nothing else holds the sum.
     ///
     /// # Errors
-    /// The shapes differ.
+    /// The shapes, element types or devices differ.
     pub fn add(&mut self, id: LeafId, gradient: &Tensor) -> Result<()> {
         match self.entries.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(at) => {
@@ -84,14 +84,21 @@ impl Gradients {
                         format!("a leaf got gradients of shapes {} and {}", sum.shape(), gradient.shape()),
                     ));
                 }
-                *sum = sum.add(gradient)?;
+                let plain = sum.dtype() == gradient.dtype() && sum.device() == gradient.device();
+                if plain && sum.is_sole() && !sum.tracks_grad() && !gradient.tracks_grad() {
+                    let gradient = gradient.in_order_of(sum.layout())?;
+                    let device = sum.device().clone();
+                    device.backend().accumulate(gradient.arg(), sum.make_mut()?);
+                } else {
+                    *sum = sum.add(gradient)?;
+                }
             }
             Err(at) => self.entries.insert(at, (id, gradient.clone())),
         }
         Ok(())
     }
 
-    /// Adds all gradients of `other`: accumulation over micro-batches.
+    /// Adds all gradients of `other`: accumulation over micro-batches. In place, from the second time a leaf is met on.
     ///
     /// # Errors
     /// The shapes of a leaf's gradients differ.

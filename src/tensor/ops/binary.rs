@@ -1,8 +1,9 @@
 //! Functions of two numbers, elementwise, with broadcasting.
 
-use super::{check_device, check_float, check_same};
+use super::{autocast_pair, check_device, check_float, check_same};
 use crate::compute::{Arg, Binary, Compare, DType, Layout, Shape};
 use crate::error::{Error, Result};
+use crate::precision;
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record};
 
@@ -26,6 +27,10 @@ impl Backward for BinaryRule {
             (None, Binary::Sub) => {
                 da = tape.needs(0).then(|| dy.sum_to(a_shape)).transpose()?;
                 db = tape.needs(1).then(|| dy.sum_to(b_shape)?.neg()).transpose()?;
+            }
+            (None, Binary::Combine { alpha, beta }) => {
+                da = tape.needs(0).then(|| dy.sum_to(a_shape)?.mul_scalar(alpha)).transpose()?;
+                db = tape.needs(1).then(|| dy.sum_to(b_shape)?.mul_scalar(beta)).transpose()?;
             }
             (None, _) => {
                 da = tape.needs(0).then(|| dy.sum_to(a_shape)).transpose()?;
@@ -79,6 +84,7 @@ fn name(op: Binary) -> &'static str {
         Binary::Min => "minimum",
         Binary::Max => "maximum",
         Binary::Pow => "pow",
+        Binary::Combine { .. } => "combine",
     }
 }
 
@@ -96,6 +102,10 @@ impl Tensor {
     /// # Errors
     /// Shapes that do not broadcast, other element types or devices.
     pub fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
+        if self.dtype() != other.dtype() && precision::current().is_some() {
+            let (a, b) = autocast_pair(self, other)?;
+            return precision::under(None, || a.binary(op, &b));
+        }
         check_same(name(op), self, other)?;
         let shape = Shape::broadcast(name(op), &self.shape(), &other.shape())?;
         let at = result_layout(shape, [self, other]);
@@ -109,7 +119,8 @@ impl Tensor {
         Ok(record(&[self, other], out, || BinaryRule {
             op,
             shapes: [self.shape(), other.shape()],
-            operands: (!matches!(op, Binary::Add | Binary::Sub)).then(|| [self.clone(), other.clone()]),
+            operands: (!matches!(op, Binary::Add | Binary::Sub | Binary::Combine { .. }))
+                .then(|| [self.clone(), other.clone()]),
         }))
     }
 
@@ -208,6 +219,14 @@ impl Tensor {
     /// As [`Tensor::add`].
     pub fn div(&self, other: &Self) -> Result<Self> {
         self.binary(Binary::Div, other)
+    }
+
+    /// `alpha` times this plus `beta` times the other, in one pass. Shapes broadcast.
+    ///
+    /// # Errors
+    /// As [`Tensor::add`].
+    pub fn combine(&self, alpha: f64, other: &Self, beta: f64) -> Result<Self> {
+        self.binary(Binary::Combine { alpha, beta }, other)
     }
 
     /// The larger of each two elements; NaN where either is. Equal elements share the gradient.

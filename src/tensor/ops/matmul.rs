@@ -1,8 +1,9 @@
 //! Products of matrices, and the linear map with its bias and activation.
 
-use super::{check_device, check_float, check_same};
-use crate::compute::{Activation, Arg, Layout, Product, Shape, Unary};
+use super::{autocast, check_device, check_float, check_same};
+use crate::compute::{Activation, Arg, DType, Layout, Product, Shape, Unary};
 use crate::error::{Error, Result};
+use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record, records_gradients};
 
@@ -35,6 +36,10 @@ impl Tensor {
     /// Inner lengths that differ, leading axes that do not broadcast, element types or devices that differ.
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         const OP: &str = "matmul";
+        if precision::current().is_some() {
+            let (a, b) = (autocast(OpClass::Product, self)?, autocast(OpClass::Product, other)?);
+            return precision::under(None, || a.matmul(&b));
+        }
         check_same(OP, self, other)?;
         check_float(OP, self)?;
         let (ra, rb) = (self.shape().rank(), other.shape().rank());
@@ -53,6 +58,13 @@ impl Tensor {
             ));
         }
         let device = self.device();
+        if k == 0 || self.is_empty() || other.is_empty() {
+            let shape = Shape::broadcast(OP, &lead(self), &lead(other))?;
+            let mut dims = shape.dims().to_vec();
+            dims.extend([m, n]);
+            let zeros = Self::zeros(Shape::checked(&dims)?, self.dtype(), device)?;
+            return Ok(record(&[self, other], zeros, || MatmulRule { a: self.clone(), b: other.clone() }));
+        }
         let out = if ra == 2 && rb == 2 {
             let at = Layout::row_major([m, n].into());
             Self::filled(device, self.dtype(), at, |out| {
@@ -72,6 +84,11 @@ impl Tensor {
     /// Lengths that do not fit, element types or devices that differ.
     pub fn linear(&self, weight: &Self, bias: Option<&Self>, activation: Activation) -> Result<Self> {
         const OP: &str = "linear";
+        if precision::current().is_some() {
+            let (x, w) = (autocast(OpClass::Product, self)?, autocast(OpClass::Product, weight)?);
+            let bias = bias.map(|bias| autocast(OpClass::Product, bias)).transpose()?;
+            return precision::under(None, || x.linear(&w, bias.as_ref(), activation));
+        }
         check_same(OP, self, weight)?;
         check_float(OP, self)?;
         let inputs = self.shape().last();
@@ -178,23 +195,16 @@ pub(crate) fn activation_as_unary(activation: Activation) -> Unary {
     match activation {
         Activation::Relu => Unary::Relu,
         Activation::GeluTanh => Unary::GeluTanh,
-        _ => Unary::Affine(1.0, 0.0),
+        _ => Unary::Affine { scale: 1.0, shift: 0.0 },
     }
 }
 
-impl Tensor {
-    /// This gradient carried back through an activation, given its input (its result, for ReLU).
-    pub(crate) fn through(&self, op: Unary, kept: &Self) -> Result<Self> {
-        let dy = self.in_order_of(kept.layout())?;
-        let device = dy.device();
-        Self::filled(device, dy.dtype(), kept.layout().dense_like(), |dx| {
-            device.backend().unary_grad(op, kept.arg(), kept.arg(), dy.arg(), dx);
-        })
-    }
+/// The axes before the last two.
+fn lead(t: &Tensor) -> Shape {
+    Shape::new(&t.dims()[..t.shape().rank() - 2])
 }
 
 fn batched(a: &Tensor, b: &Tensor, [m, k, n]: [usize; 3]) -> Result<Tensor> {
-    let lead = |t: &Tensor| Shape::new(&t.dims()[..t.shape().rank() - 2]);
     let batch = Shape::broadcast("matmul", &lead(a), &lead(b))?;
     // Three axes each: the leading ones as one where they can be, by a copy where they cannot.
     let flat = |t: &Tensor, rows: usize, cols: usize| -> Result<Tensor> {
@@ -209,7 +219,14 @@ fn batched(a: &Tensor, b: &Tensor, [m, k, n]: [usize; 3]) -> Result<Tensor> {
     let (a, b) = (flat(a, m, k)?, flat(b, k, n)?);
     let at = Layout::row_major([batch.len(), m, n].into());
     let device = a.device();
-    let out = Tensor::filled(device, a.dtype(), at, |out| {
+    let dtype = a.dtype();
+    if matches!(dtype, DType::F16 | DType::Bf16) {
+        let wide = batched(&a.to_dtype(DType::F32)?, &b.to_dtype(DType::F32)?, [m, k, n])?.to_dtype(dtype)?;
+        let mut dims = batch.dims().to_vec();
+        dims.extend([m, n]);
+        return wide.reshape(Shape::checked(&dims)?);
+    }
+    let out = Tensor::filled(device, dtype, at, |out| {
         let (a, b): (Arg<'_>, Arg<'_>) = (a.arg(), b.arg());
         device.backend().batched_product(a, b, out, &at);
     })?;

@@ -1,8 +1,9 @@
 //! Sums, means, extremes.
 
-use super::check_float;
+use super::{autocast, check_float};
 use crate::compute::{DType, Layout, MAX_RANK, Reduce, Shape};
 use crate::error::{Error, Result};
+use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record};
 
@@ -75,6 +76,10 @@ impl Tensor {
     /// # Errors
     /// There is no such axis.
     pub fn sum(&self, axes: &[isize], keep: bool) -> Result<Self> {
+        if precision::current().is_some() {
+            let x = autocast(OpClass::Sensitive, self)?;
+            return precision::under(None, || x.sum(axes, keep));
+        }
         let marked = self.marked("sum", axes)?;
         let (out, kept) = self.reduced(Reduce::Sum, &marked[..self.shape().rank()], keep)?;
         Ok(record(&[self], out, || SumRule { shape: self.shape(), kept }))

@@ -1,28 +1,15 @@
 //! Functions of one number, elementwise.
 
 use super::check_float;
-use crate::compute::Unary;
+use crate::compute::{Unary, UnarySaved};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record};
 
 struct UnaryRule {
     op: Unary,
-    /// Whichever of input and result the derivative is written in; the other may be freed.
-    x: Option<Tensor>,
-    y: Option<Tensor>,
-}
-
-/// What a derivative needs: (input, result).
-fn needs(op: Unary) -> (bool, bool) {
-    match op {
-        Unary::Affine(..) => (false, false),
-        Unary::Sqrt | Unary::Rsqrt | Unary::Recip | Unary::Exp | Unary::Tanh | Unary::Sigmoid => (false, true),
-        // The sign of the result is that of the input.
-        Unary::Relu => (false, true),
-        Unary::Elu(_) => (true, true),
-        _ => (true, false),
-    }
+    /// Argument or result, whichever the derivative is computed from.
+    kept: Option<Tensor>,
 }
 
 impl Backward for UnaryRule {
@@ -32,50 +19,63 @@ impl Backward for UnaryRule {
 
     fn backward(&self, _: &mut Tape<'_>, dy: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
         let Some(dy) = &dy[0] else { return Ok(vec![None]) };
-        let dx = match (&self.x, &self.y, self.op) {
-            (None, None, Unary::Affine(a, _)) => dy.unary(Unary::Affine(a, 0.0))?,
-            (x, y, _) => {
-                // Kernels look only at the one the derivative is written in.
-                let kept = x.as_ref().or(y.as_ref()).unwrap_or(dy);
-                let dy = dy.in_order_of(kept.layout())?;
-                let (x, y) = (x.as_ref().unwrap_or(kept), y.as_ref().unwrap_or(kept));
-                let device = dy.device();
-                Tensor::filled(device, dy.dtype(), kept.layout().dense_like(), |dx| {
-                    device.backend().unary_grad(self.op, x.arg(), y.arg(), dy.arg(), dx);
-                })?
-            }
+        let dx = match (&self.kept, self.op) {
+            (Some(kept), op) => dy.through(op, kept)?,
+            (None, Unary::Neg) => dy.neg()?,
+            (None, Unary::Affine { scale, .. }) => dy.mul_scalar(scale)?,
+            (None, _) => dy.full_like(0.0)?,
         };
         Ok(vec![Some(dx)])
     }
 
     fn saved(&self, visit: &mut dyn FnMut(&Tensor)) {
-        self.x.iter().chain(&self.y).for_each(visit);
+        self.kept.iter().for_each(visit);
     }
 }
 
 fn name(op: Unary) -> &'static str {
     match op {
-        Unary::Affine(..) => "affine",
+        Unary::Neg => "neg",
         Unary::Abs => "abs",
+        Unary::Sign => "sign",
         Unary::Square => "square",
         Unary::Sqrt => "sqrt",
         Unary::Rsqrt => "rsqrt",
         Unary::Recip => "recip",
         Unary::Exp => "exp",
+        Unary::ExpM1 => "exp_m1",
         Unary::Ln => "ln",
+        Unary::Ln1p => "ln_1p",
+        Unary::Sin => "sin",
+        Unary::Cos => "cos",
         Unary::Tanh => "tanh",
         Unary::Sigmoid => "sigmoid",
-        Unary::Relu => "relu",
-        Unary::LeakyRelu(_) => "leaky_relu",
-        Unary::Elu(_) => "elu",
+        Unary::Erf => "erf",
         Unary::GeluTanh => "gelu_tanh",
-        Unary::Gelu => "gelu",
+        Unary::GeluErf => "gelu",
         Unary::Silu => "silu",
         Unary::Softplus => "softplus",
-        Unary::Clamp(..) => "clamp",
-        #[allow(unreachable_patterns)]
-        _ => "unary",
+        Unary::Relu => "relu",
+        Unary::LeakyRelu { .. } => "leaky_relu",
+        Unary::Elu { .. } => "elu",
+        Unary::Clamp { .. } => "clamp",
+        Unary::Affine { .. } => "affine",
+        Unary::Pow { .. } => "powf",
     }
+}
+
+/// Whether integers have the function, too.
+fn takes_integers(op: Unary) -> bool {
+    matches!(
+        op,
+        Unary::Neg
+            | Unary::Abs
+            | Unary::Sign
+            | Unary::Square
+            | Unary::Relu
+            | Unary::Clamp { .. }
+            | Unary::Affine { .. }
+    )
 }
 
 impl Tensor {
@@ -84,8 +84,7 @@ impl Tensor {
     /// # Errors
     /// The element type has no such function.
     pub fn unary(&self, op: Unary) -> Result<Self> {
-        let any = matches!(op, Unary::Affine(..) | Unary::Abs | Unary::Square | Unary::Relu | Unary::Clamp(..));
-        if !any {
+        if !takes_integers(op) {
             check_float(name(op), self)?;
         }
         let x = self.dense()?;
@@ -93,11 +92,24 @@ impl Tensor {
         let y = Self::filled(device, x.dtype(), x.layout().dense_like(), |out| {
             device.backend().unary(op, x.arg(), out);
         })?;
-        let kept = y.clone();
+        let result = y.clone();
         Ok(record(&[self], y, || {
-            let (of_x, of_y) = needs(op);
-            UnaryRule { op, x: of_x.then(|| x.clone()), y: of_y.then_some(kept) }
+            let kept = match op.saved() {
+                UnarySaved::Input => Some(x.clone()),
+                UnarySaved::Output => Some(result),
+                UnarySaved::Nothing => None,
+            };
+            UnaryRule { op, kept }
         }))
+    }
+
+    /// This gradient carried back through a function, given what [`Unary::saved`] names.
+    pub(crate) fn through(&self, op: Unary, kept: &Self) -> Result<Self> {
+        let dy = self.in_order_of(kept.layout())?;
+        let device = dy.device();
+        Self::filled(device, dy.dtype(), kept.layout().dense_like(), |dx| {
+            device.backend().unary_grad(op, kept.arg(), dy.arg(), dx);
+        })
     }
 
     /// Each element times `factor`.
@@ -105,7 +117,7 @@ impl Tensor {
     /// # Errors
     /// No memory is left.
     pub fn mul_scalar(&self, factor: f64) -> Result<Self> {
-        self.unary(Unary::Affine(factor, 0.0))
+        self.unary(Unary::Affine { scale: factor, shift: 0.0 })
     }
 
     /// Each element plus `term`.
@@ -113,7 +125,15 @@ impl Tensor {
     /// # Errors
     /// No memory is left.
     pub fn add_scalar(&self, term: f64) -> Result<Self> {
-        self.unary(Unary::Affine(1.0, term))
+        self.unary(Unary::Affine { scale: 1.0, shift: term })
+    }
+
+    /// Each element to the power of `exponent`.
+    ///
+    /// # Errors
+    /// The elements are integers.
+    pub fn powf(&self, exponent: f64) -> Result<Self> {
+        self.unary(Unary::Pow { exponent })
     }
 
     /// Each element held between `low` and `high`.
@@ -124,7 +144,7 @@ impl Tensor {
         if low > high || low.is_nan() || high.is_nan() {
             return Err(Error::op("clamp", format!("the lower bound {low} is above the upper bound {high}")));
         }
-        self.unary(Unary::Clamp(low, high))
+        self.unary(Unary::Clamp { low, high })
     }
 }
 
@@ -143,7 +163,7 @@ macro_rules! unary {
 }
 unary! {
     /// -x
-    neg = Unary::Affine(-1.0, 0.0);
+    neg = Unary::Neg;
     /// |x|; derivative 0 at 0.
     abs = Unary::Abs;
     /// x²
@@ -158,6 +178,18 @@ unary! {
     exp = Unary::Exp;
     /// Natural logarithm.
     ln = Unary::Ln;
+    /// eˣ - 1, precise near 0.
+    exp_m1 = Unary::ExpM1;
+    /// ln(1 + x), precise near 0.
+    ln_1p = Unary::Ln1p;
+    /// Sine.
+    sin = Unary::Sin;
+    /// Cosine.
+    cos = Unary::Cos;
+    /// Error function.
+    erf = Unary::Erf;
+    /// -1, 0 or 1; derivative 0.
+    sign = Unary::Sign;
     /// Hyperbolic tangent.
     tanh = Unary::Tanh;
     /// 1/(1 + e⁻ˣ)
@@ -167,7 +199,7 @@ unary! {
     /// The tanh form of GELU (Hendrycks & Gimpel 2016).
     gelu_tanh = Unary::GeluTanh;
     /// GELU, x Φ(x) (Hendrycks & Gimpel 2016).
-    gelu = Unary::Gelu;
+    gelu = Unary::GeluErf;
     /// x / (1 + e⁻ˣ), also called swish.
     silu = Unary::Silu;
     /// ln(1 + eˣ)

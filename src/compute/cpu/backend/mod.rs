@@ -1,17 +1,32 @@
 //! The CPU as a [`Backend`]: picks the kernel for element type and memory order.
 
+mod conv;
+mod index;
+mod loss;
+mod narrow;
+mod norm;
+mod order;
 mod plain;
+mod pooling;
+mod quant;
+mod random;
+mod softmax;
 mod sparse;
 
-use super::Cpu;
-use super::gemm::{self, Bias, Epilogue, Mat, MatMut, Store};
-use super::lif;
-use crate::compute::backend::{Arg, Backend, Binary, Compare, Product, Reduce, SparseArg, Unary};
-use crate::compute::dtype::{DType, bf16, f16};
+use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
+use super::lanes::Float;
+use super::{Cpu, binary, copy, lif, optimizer, unary};
+use crate::compute::Pooling;
+use crate::compute::backend::{
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, QuantWeight, Quantised,
+    Reduce, SparseArg, Unary, Update,
+};
+use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use crate::compute::memory::Buffer;
 use crate::compute::shape::Layout;
 use crate::rng::Key;
+use order::Ordered;
 
 /// The kernels of a crew of CPU workers.
 #[derive(Debug)]
@@ -66,11 +81,27 @@ macro_rules! by_type {
         }
     };
 }
-use by_type;
+
+/// The same for the types that kernels compute in; front ends widen the others.
+macro_rules! real_type {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => unreachable!("front ends widen {other} before they call"),
+        }
+    };
+}
 
 impl Backend for CpuBackend {
     fn fill(&self, out: &mut Buffer, value: f64) {
-        by_type!(out.dtype(), T => out.as_mut_slice::<T>().fill(crate::compute::Element::of_f64(value)));
+        by_type!(out.dtype(), T => out.as_mut_slice::<T>().fill(Element::of_f64(value)));
     }
 
     fn fill_uniform(&self, out: &mut Buffer, low: f64, high: f64, key: Key) {
@@ -82,7 +113,14 @@ impl Backend for CpuBackend {
     }
 
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        by_type!(out.dtype(), T => plain::copy::<T>(x, out.as_mut_slice(), at));
+        by_type!(out.dtype(), T => match Ordered::new(at, [x.layout]) {
+            Some(ordered) if !x.is_empty() => {
+                let from = &x.buffer.as_slice::<T>()[x.layout.offset..];
+                let len = at.shape.len();
+                copy::strided_copy(&self.cpu, ordered.shape(), from, ordered.strides(0), &mut out.as_mut_slice()[..len]);
+            }
+            _ => plain::copy::<T>(x, out.as_mut_slice(), at),
+        });
     }
 
     fn cast(&self, x: Arg<'_>, out: &mut Buffer) {
@@ -90,15 +128,50 @@ impl Backend for CpuBackend {
     }
 
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer) {
-        by_type!(out.dtype(), T => plain::unary::<T>(op, x.dense(), out.as_mut_slice()));
+        match out.dtype() {
+            DType::F32 => unary::unary::<f32>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F64 => unary::unary::<f64>(&self.cpu, op, x.dense(), out.as_mut_slice()),
+            DType::F16 => narrow::map1::<f16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            DType::Bf16 => narrow::map1::<bf16>(&self.cpu, x.dense(), out.as_mut_slice(), &|x, y| {
+                unary::unary_block(self.cpu.isa, op, x, y);
+            }),
+            integer => by_type!(integer, T => plain::unary_integer::<T>(op, x.dense(), out.as_mut_slice())),
+        }
     }
 
-    fn unary_grad(&self, op: Unary, x: Arg<'_>, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
-        by_type!(dx.dtype(), T => plain::unary_grad::<T>(op, x.dense(), y.dense(), dy.dense(), dx.as_mut_slice()));
+    fn unary_grad(&self, op: Unary, saved: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        let block = |saved: &[f32], dy: &[f32], dx: &mut [f32]| {
+            unary::unary_backward_block(self.cpu.isa, op, saved, dy, dx);
+        };
+        match dx.dtype() {
+            DType::F32 => {
+                unary::unary_backward::<f32>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F64 => {
+                unary::unary_backward::<f64>(&self.cpu, op, saved.dense(), dy.dense(), dx.as_mut_slice());
+            }
+            DType::F16 => {
+                narrow::map2::<f16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            DType::Bf16 => {
+                narrow::map2::<bf16>(&self.cpu, saved.dense(), dy.dense(), dx.as_mut_slice(), &block);
+            }
+            other => unreachable!("front ends ask for no gradient in {other}"),
+        }
     }
 
     fn binary(&self, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        by_type!(out.dtype(), T => plain::binary::<T>(op, a, b, out.as_mut_slice(), at));
+        let same = a.layout.same_order(at) && b.layout.same_order(at) && at.is_dense();
+        let block = |a: &[f32], b: &[f32], out: &mut [f32]| binary::binary_block(self.cpu.isa, op, a, b, out);
+        match out.dtype() {
+            DType::F32 => real_binary::<f32>(&self.cpu, op, a, b, out, at),
+            DType::F64 => real_binary::<f64>(&self.cpu, op, a, b, out, at),
+            DType::F16 if same => narrow::map2::<f16>(&self.cpu, a.dense(), b.dense(), out.as_mut_slice(), &block),
+            DType::Bf16 if same => narrow::map2::<bf16>(&self.cpu, a.dense(), b.dense(), out.as_mut_slice(), &block),
+            other => by_type!(other, T => plain::binary::<T>(op, a, b, out.as_mut_slice(), at)),
+        }
     }
 
     fn compare(&self, op: Compare, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
@@ -126,21 +199,135 @@ impl Backend for CpuBackend {
     }
 
     fn batched_product(&self, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
-        let batch = at.shape.dims()[0];
-        for i in 0..batch {
-            let product = Product { a, b, bias: None, activation: gemm::Activation::Identity, keep: None };
-            let one = |layout: &Layout| {
-                let dims = &layout.shape.dims()[1..];
-                let mut own = Layout::row_major(dims.into());
-                own.strides[..2].copy_from_slice(&layout.strides[1..3]);
-                own.offset = layout.offset + i * layout.strides[0];
-                own
-            };
-            let (a_one, b_one) = (one(a.layout), one(b.layout));
-            let product =
-                Product { a: Arg { layout: &a_one, ..product.a }, b: Arg { layout: &b_one, ..product.b }, ..product };
-            self.product(product, out, &one(at));
+        match out.dtype() {
+            DType::F32 => real_batch::<f32>(&self.cpu, a, b, out, at),
+            DType::F64 => real_batch::<f64>(&self.cpu, a, b, out, at),
+            other => unreachable!("front ends widen batches of {other}"),
         }
+    }
+
+    fn quantise(&self, x: Arg<'_>, to: Quantised, out: &mut Buffer) {
+        quant::quantise(&self.cpu, x.dense(), to, out.as_mut_slice());
+    }
+
+    fn quant_product(&self, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
+        quant::product(&self.cpu, x, weight, out);
+    }
+
+    fn quant_conv(&self, shape: &ConvShape, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
+        quant::conv(&self.cpu, shape, x, weight, out);
+    }
+
+    fn conv(
+        &self,
+        shape: &ConvShape,
+        x: Arg<'_>,
+        weight: Arg<'_>,
+        bias: Option<Arg<'_>>,
+        activation: gemm::Activation,
+        out: &mut Buffer,
+    ) {
+        real_type!(out.dtype(), T => conv::forward::<T>(&self.cpu, shape, x, weight, bias, activation, out));
+    }
+
+    fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => conv::input_grad::<T>(&self.cpu, shape, dy, weight, dx));
+    }
+
+    fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>) {
+        real_type!(dw.dtype(), T => conv::weight_grad::<T>(&self.cpu, shape, x, dy, dw, db));
+    }
+
+    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>) {
+        let taps = taps.map(Buffer::as_mut_slice);
+        real_type!(out.dtype(), T => pooling::max::<T>(&self.cpu, pool, x.dense(), rectify, out.as_mut_slice(), taps));
+    }
+
+    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => pooling::max_grad::<T>(&self.cpu, pool, taps.dense(), dy.dense(), dx.as_mut_slice()));
+    }
+
+    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => pooling::avg::<T>(&self.cpu, pool, count_padding, x.dense(), out.as_mut_slice()));
+    }
+
+    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => {
+            pooling::avg_grad::<T>(&self.cpu, pool, count_padding, dy.dense(), dx.as_mut_slice());
+        });
+    }
+
+    fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> Result<f64, i32> {
+        loss::weigh(loss, classes)
+    }
+
+    fn class_loss(&self, loss: &ClassLoss<'_>, x: Arg<'_>, losses: &mut Buffer, dx: Option<&mut Buffer>) {
+        real_type!(x.dtype(), T => loss::class_loss::<T>(&self.cpu, loss, x, losses, dx));
+    }
+
+    fn softmax(&self, log: bool, x: Arg<'_>, out: &mut Buffer) {
+        let row = x.layout.shape.last();
+        real_type!(x.dtype(), T => softmax::forward::<T>(&self.cpu, log, row, x.dense(), out.as_mut_slice()));
+    }
+
+    fn softmax_grad(&self, log: bool, y: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
+        let row = y.layout.shape.last();
+        real_type!(y.dtype(), T => {
+            softmax::grad::<T>(&self.cpu, log, row, y.dense(), dy.dense(), dx.as_mut_slice());
+        });
+    }
+
+    fn row_norm(&self, x: Arg<'_>, affine: Affine<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>) {
+        real_type!(x.dtype(), T => norm::rows::<T>(&self.cpu, x, affine, eps, out, stats));
+    }
+
+    fn row_norm_grad(&self, x: Arg<'_>, stats: [Arg<'_>; 2], weight: Option<Arg<'_>>, dy: Arg<'_>, grad: NormGrad<'_>) {
+        real_type!(x.dtype(), T => norm::rows_grad::<T>(&self.cpu, x, stats, weight, dy, grad));
+    }
+
+    fn column_moments(&self, x: Arg<'_>, mean: &mut Buffer, var: &mut Buffer) {
+        real_type!(x.dtype(), T => norm::column_moments::<T>(&self.cpu, x, mean, var));
+    }
+
+    fn column_norm(&self, x: Arg<'_>, moments: Moments<'_>, affine: Affine<'_>, rectify: bool, out: &mut Buffer) {
+        real_type!(x.dtype(), T => norm::columns::<T>(&self.cpu, x, moments, affine, rectify, out));
+    }
+
+    fn column_norm_grad(
+        &self,
+        x: Arg<'_>,
+        moments: Moments<'_>,
+        weight: Option<Arg<'_>>,
+        dy: Arg<'_>,
+        through_moments: bool,
+        grad: NormGrad<'_>,
+    ) {
+        real_type!(x.dtype(), T => norm::columns_grad::<T>(&self.cpu, x, moments, weight, dy, through_moments, grad));
+    }
+
+    fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer) {
+        by_type!(out.dtype(), T => random::dropout::<T>(&self.cpu, x.dense(), rate, key, out.as_mut_slice()));
+    }
+
+    fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer) {
+        let dims = x.layout.shape;
+        by_type!(out.dtype(), T => index::gather::<T>(dims.dims(), x.dense(), index.dense(), out.as_mut_slice()));
+    }
+
+    fn gather_grad(&self, dy: Arg<'_>, index: Arg<'_>, skip: Option<i32>, dx: &mut Buffer) {
+        let dims = dy.layout.shape;
+        real_type!(dx.dtype(), T => {
+            index::gather_grad::<T>(&self.cpu, dims.dims(), dy.dense(), index.dense(), skip, dx.as_mut_slice());
+        });
+    }
+
+    fn one_hot(&self, index: Arg<'_>, out: &mut Buffer) {
+        by_type!(out.dtype(), T => index::one_hot::<T>(index.dense(), out.as_mut_slice()));
+    }
+
+    fn stray_index(&self, index: Arg<'_>, below: usize) -> Option<i32> {
+        let inside = |i: &i32| usize::try_from(*i).is_ok_and(|i| i < below);
+        index.dense::<i32>().iter().copied().find(|i| !inside(i))
     }
 
     fn lif(&self, scan: &LifScan<'_>, out: LifOut<'_>) {
@@ -184,20 +371,63 @@ impl Backend for CpuBackend {
             _ => sparse::add_rows_grad::<f32>(&self.cpu, x, a, dy, out),
         }
     }
+
+    fn accumulate(&self, x: Arg<'_>, out: &mut Buffer) {
+        optimizer::accumulate(&self.cpu, x, out);
+    }
+
+    fn optimize(&self, updates: &mut [Update<'_>], scale: f64, bound: f64) {
+        optimizer::optimize(&self.cpu, updates, scale, bound);
+    }
+
+    fn gradient_squares(&self, updates: &[Update<'_>]) -> f64 {
+        optimizer::gradient_squares(&self.cpu, updates)
+    }
 }
 
-fn mat<'a, T: crate::compute::Element>(arg: &Arg<'a>) -> Mat<'a, T> {
+fn mat<'a, T: Element>(arg: &Arg<'a>) -> Mat<'a, T> {
     let [rows, cols] = [arg.layout.shape.dims()[0], arg.layout.shape.dims()[1]];
     let data = arg.buffer.as_slice::<T>();
     Mat::new(&data[arg.layout.offset.min(data.len())..], rows, cols, arg.layout.strides[0], arg.layout.strides[1])
 }
 
-fn real_product<T: gemm::Real + crate::compute::Element>(
-    cpu: &Cpu,
-    product: Product<'_>,
-    out: &mut Buffer,
-    at: &Layout,
-) {
+fn real_binary<T: Float + Element>(cpu: &Cpu, op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
+    match Ordered::new(at, [a.layout, b.layout]) {
+        Some(ordered) if !at.shape.is_empty() => {
+            let (x, y) = (&a.buffer.as_slice::<T>()[a.layout.offset..], &b.buffer.as_slice::<T>()[b.layout.offset..]);
+            let (x_strides, y_strides) = (ordered.strides(0), ordered.strides(1));
+            let out = &mut out.as_mut_slice()[..at.shape.len()];
+            binary::strided_binary(cpu, op, ordered.shape(), x, x_strides, y, y_strides, out);
+        }
+        _ => plain::binary::<T>(op, a, b, out.as_mut_slice(), at),
+    }
+}
+
+fn real_batch<T: gemm::Real + Element>(cpu: &Cpu, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
+    let count = at.shape.dims()[0];
+    if at.shape.is_empty() {
+        return;
+    }
+    let batch = |arg: &Arg<'_>| {
+        let (dims, strides) = (arg.layout.shape.dims(), &arg.layout.strides);
+        (strides[0], [dims[1], dims[2], strides[1], strides[2]])
+    };
+    let (x, y) = (&a.buffer.as_slice::<T>()[a.layout.offset..], &b.buffer.as_slice::<T>()[b.layout.offset..]);
+    let ((a_stride, a_shape), (b_stride, b_shape)) = (batch(&a), batch(&b));
+    let [rows, cols] = [at.shape.dims()[1], at.shape.dims()[2]];
+    let c = &mut out.as_mut_slice::<T>()[at.offset..];
+    gemm::gemm_batched(
+        cpu,
+        Store::Set,
+        MatBatch::new(x, count, a_stride, a_shape),
+        MatBatch::new(y, count, b_stride, b_shape),
+        MatBatchMut::new(c, count, at.strides[0], [rows, cols, at.strides[1], at.strides[2]]),
+        Bias::None,
+        gemm::Activation::Identity,
+    );
+}
+
+fn real_product<T: gemm::Real + Element>(cpu: &Cpu, product: Product<'_>, out: &mut Buffer, at: &Layout) {
     let [rows, cols] = [at.shape.dims()[0], at.shape.dims()[1]];
     let c = MatMut::new(&mut out.as_mut_slice::<T>()[at.offset..], rows, cols, at.strides[0], at.strides[1]);
     let epilogue = Epilogue {

@@ -45,131 +45,20 @@ pub(super) fn cast<F: Element, T: Element>(x: &[F], out: &mut [T]) {
     }
 }
 
-pub(super) fn unary<T: Element>(op: Unary, x: &[T], out: &mut [T]) {
+/// Integers, through doubles: results are rounded towards zero and saturate.
+pub(super) fn unary_integer<T: Element>(op: Unary, x: &[T], out: &mut [T]) {
     for (x, out) in x.iter().zip(out) {
-        *out = T::of_f64(value(op, x.to_f64()));
-    }
-}
-
-pub(super) fn unary_grad<T: Element>(op: Unary, x: &[T], y: &[T], dy: &[T], dx: &mut [T]) {
-    for (((x, y), dy), dx) in x.iter().zip(y).zip(dy).zip(dx) {
-        *dx = T::of_f64(dy.to_f64() * slope(op, x.to_f64(), y.to_f64()));
-    }
-}
-
-const ROOT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-x))
-}
-
-/// The function itself.
-pub(super) fn value(op: Unary, x: f64) -> f64 {
-    match op {
-        Unary::Affine(a, b) => a * x + b,
-        Unary::Abs => x.abs(),
-        Unary::Square => x * x,
-        Unary::Sqrt => x.sqrt(),
-        Unary::Rsqrt => 1.0 / x.sqrt(),
-        Unary::Recip => 1.0 / x,
-        Unary::Exp => libm::exp(x),
-        Unary::Ln => libm::log(x),
-        Unary::Tanh => libm::tanh(x),
-        Unary::Sigmoid => sigmoid(x),
-        Unary::Relu if x.is_nan() => x,
-        Unary::Relu => x.max(0.0),
-        Unary::LeakyRelu(a) => {
-            if x > 0.0 {
-                x
-            } else {
-                a * x
-            }
-        }
-        Unary::Elu(a) => {
-            if x > 0.0 {
-                x
-            } else {
-                a * libm::expm1(x)
-            }
-        }
-        Unary::GeluTanh => 0.5 * x * (1.0 + libm::tanh(ROOT_2_OVER_PI * (x + 0.044_715 * x * x * x))),
-        Unary::Gelu => 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2)),
-        Unary::Silu => x * sigmoid(x),
-        Unary::Softplus => x.max(0.0) + libm::log1p(libm::exp(-x.abs())),
-        Unary::Clamp(low, high) => {
-            if x < low {
-                low
-            } else if x > high {
-                high
-            } else {
-                x
-            }
-        }
-    }
-}
-
-/// Its derivative at x, where its value is y.
-pub(super) fn slope(op: Unary, x: f64, y: f64) -> f64 {
-    match op {
-        Unary::Affine(a, _) => a,
-        Unary::Abs => {
-            if x > 0.0 {
-                1.0
-            } else if x < 0.0 {
-                -1.0
-            } else {
-                0.0
-            }
-        }
-        Unary::Square => 2.0 * x,
-        Unary::Sqrt => 0.5 / y,
-        Unary::Rsqrt => -0.5 * y * y * y,
-        Unary::Recip => -y * y,
-        Unary::Exp => y,
-        Unary::Ln => 1.0 / x,
-        Unary::Tanh => 1.0 - y * y,
-        Unary::Sigmoid => y * (1.0 - y),
-        Unary::Relu => {
-            if x > 0.0 {
-                1.0
-            } else {
-                0.0
-            }
-        }
-        Unary::LeakyRelu(a) => {
-            if x > 0.0 {
-                1.0
-            } else {
-                a
-            }
-        }
-        Unary::Elu(a) => {
-            if x > 0.0 {
-                1.0
-            } else {
-                y + a
-            }
-        }
-        Unary::GeluTanh => {
-            let t = libm::tanh(ROOT_2_OVER_PI * (x + 0.044_715 * x * x * x));
-            0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * ROOT_2_OVER_PI * (1.0 + 3.0 * 0.044_715 * x * x)
-        }
-        Unary::Gelu => {
-            let density = libm::exp(-0.5 * x * x) * 0.398_942_280_401_432_7;
-            0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2)) + x * density
-        }
-        Unary::Silu => {
-            let s = sigmoid(x);
-            s * (1.0 + x * (1.0 - s))
-        }
-        Unary::Softplus => sigmoid(x),
-        Unary::Clamp(low, high) => {
-            if x < low || x > high {
-                0.0
-            } else {
-                1.0
-            }
-        }
+        let x = x.to_f64();
+        *out = T::of_f64(match op {
+            Unary::Neg => -x,
+            Unary::Abs => x.abs(),
+            Unary::Sign => f64::from(i8::from(x > 0.0) - i8::from(x < 0.0)),
+            Unary::Square => x * x,
+            Unary::Relu => x.max(0.0),
+            Unary::Clamp { low, high } => x.max(low).min(high),
+            Unary::Affine { scale, shift } => scale * x + shift,
+            other => unreachable!("front ends ask for no {other:?} of integers"),
+        });
     }
 }
 
@@ -190,6 +79,7 @@ pub(super) fn binary<T: Element>(op: Binary, a: Arg<'_>, b: Arg<'_>, out: &mut [
                 Binary::Max if x.is_nan() || y.is_nan() => f64::NAN,
                 Binary::Max => x.max(y),
                 Binary::Pow => libm::pow(x, y),
+                Binary::Combine { alpha, beta } => alpha * x + beta * y,
             });
         }
     });

@@ -1,5 +1,8 @@
 //! What is done to a product while it is in cache: bias, activation.
 
+use std::ops::Range;
+
+use super::super::super::Isa;
 use super::{MatMut, Real};
 
 /// Whether a product replaces the output or is added to it.
@@ -23,6 +26,26 @@ pub enum Bias<'a, T> {
 }
 
 impl<T> Bias<'_, T> {
+    /// Refuses a bias that does not fit an output of this size.
+    #[track_caller]
+    pub(super) fn check(&self, rows: usize, cols: usize) {
+        let (what, len, wanted) = match self {
+            Self::None => return,
+            Self::PerColumn(bias) => ("column", bias.len(), cols),
+            Self::PerRow(bias) => ("row", bias.len(), rows),
+        };
+        assert!(len == wanted, "a bias of {len} numbers, one for each {what}, does not fit a {rows} x {cols} output");
+    }
+
+    /// Where the numbers for columns and for rows are, or null.
+    pub(super) fn pointers(&self) -> (*const T, *const T) {
+        match self {
+            Self::None => (std::ptr::null(), std::ptr::null()),
+            Self::PerColumn(bias) => (bias.as_ptr(), std::ptr::null()),
+            Self::PerRow(bias) => (std::ptr::null(), bias.as_ptr()),
+        }
+    }
+
     /// The same bias seen from the transposed output.
     pub(super) fn t(self) -> Self {
         match self {
@@ -76,31 +99,47 @@ impl<'a, T> Epilogue<'a, T> {
     }
 }
 
-/// Applies an activation to finished numbers.
-pub(super) fn activate<T: Real>(activation: Activation, values: &mut [T]) {
-    match activation {
-        Activation::Identity => {}
-        Activation::Relu => values.iter_mut().for_each(|x| *x = if *x < T::ZERO { T::ZERO } else { *x }),
-        Activation::GeluTanh => values.iter_mut().for_each(|x| *x = x.gelu_tanh()),
-    }
+/// What an epilogue asks for beyond what tile kernels do themselves, over finished blocks of C.
+pub(super) struct Finish<'a, T> {
+    isa: Isa,
+    activation: Activation,
+    c: *mut T,
+    c_row: usize,
+    keep: Option<(*mut T, usize)>,
+    borrow: std::marker::PhantomData<&'a mut [T]>,
 }
 
-/// Bias, `keep` and activation over a whole output that lies by rows or by columns.
-pub(super) fn finish<T: Real>(c: &mut MatMut<'_, T>, epilogue: Epilogue<'_, T>) {
-    let Epilogue { bias, activation, mut keep } = epilogue;
-    for i in 0..c.rows() {
-        for j in 0..c.cols() {
-            let value = match bias {
-                Bias::None => *c.at_mut(i, j),
-                Bias::PerColumn(bias) => *c.at_mut(i, j) + bias[j],
-                Bias::PerRow(bias) => *c.at_mut(i, j) + bias[i],
-            };
-            if let Some(keep) = &mut keep {
-                *keep.at_mut(i, j) = value;
+// SAFETY: the pointers name outputs of which every worker finishes its own part (see `Finish::block`).
+unsafe impl<T: Send> Sync for Finish<'_, T> {}
+
+impl<'a, T: Real> Finish<'a, T> {
+    /// For a C (and `keep`) whose columns are next to one another.
+    pub fn new(isa: Isa, activation: Activation, c: &MatMut<'a, T>, keep: Option<&MatMut<'a, T>>) -> Self {
+        let keep = keep.map(|keep| (keep.as_mut_ptr(), keep.row_stride()));
+        Self { isa, activation, c: c.as_mut_ptr(), c_row: c.row_stride(), keep, borrow: std::marker::PhantomData }
+    }
+
+    /// Whether tile kernels can apply the activation.
+    pub fn in_registers(&self) -> bool {
+        self.keep.is_none() && matches!(self.activation, Activation::Identity | Activation::Relu)
+    }
+
+    /// Finishes a block of C that holds the product and the bias.
+    ///
+    /// # Safety
+    /// The block must lie within C and `keep`, and nothing else may use it meanwhile.
+    pub unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>) {
+        if self.in_registers() {
+            return;
+        }
+        for i in rows {
+            // SAFETY: within C by the caller's promise, which also makes it ours alone.
+            let row = unsafe { std::slice::from_raw_parts_mut(self.c.add(i * self.c_row + cols.start), cols.len()) };
+            if let Some((keep, keep_row)) = self.keep {
+                // SAFETY: as above; `keep` and C are different slices, since both are borrowed uniquely.
+                unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), keep.add(i * keep_row + cols.start), row.len()) };
             }
-            let mut value = [value];
-            activate(activation, &mut value);
-            *c.at_mut(i, j) = value[0];
+            T::activate(self.isa, self.activation, row);
         }
     }
 }

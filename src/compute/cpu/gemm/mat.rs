@@ -1,14 +1,12 @@
 //! Views of matrices: a slice with a size and strides, checked once when made.
 
-#![allow(unsafe_code)]
-
-use super::super::Parts;
+use std::marker::PhantomData;
 
 /// The last place a matrix of this layout touches plus one, in elements.
 ///
 /// # Panics
 /// If it overflows the address space.
-fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
+pub(super) fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
     if rows == 0 || cols == 0 {
         return 0;
     }
@@ -118,10 +116,12 @@ impl<T: Copy> Mat<'_, T> {
 /// A matrix that is written: element (i, j) is `data[i * row_stride + j * col_stride]`, and either the columns or the
 /// rows are next to one another (`col_stride == 1` or `row_stride == 1`).
 ///
-/// Invariant: every element lies within `data`, and no two at the same place (checked by every constructor).
+/// Invariant: every element lies within the slice it was made of, which it borrows, and no two at the same place (checked
+/// by every constructor).
 #[derive(Debug)]
 pub struct MatMut<'a, T> {
-    data: Parts<'a, T>,
+    start: *mut T,
+    borrow: PhantomData<&'a mut [T]>,
     rows: usize,
     cols: usize,
     row_stride: usize,
@@ -147,7 +147,7 @@ impl<'a, T> MatMut<'a, T> {
             by_rows || by_cols,
             "a {rows} x {cols} output with strides ({row_stride}, {col_stride}) has neither rows nor columns in one piece"
         );
-        Self { data: Parts::new(data), rows, cols, row_stride, col_stride }
+        Self { start: data.as_mut_ptr(), borrow: PhantomData, rows, cols, row_stride, col_stride }
     }
 
     /// A `rows` x `cols` matrix whose rows lie one after the other.
@@ -166,6 +166,15 @@ impl<'a, T> MatMut<'a, T> {
     #[track_caller]
     pub fn col_major(data: &'a mut [T], rows: usize, cols: usize) -> Self {
         Self::new(data, rows, cols, 1, rows)
+    }
+
+    /// A matrix at `start`.
+    ///
+    /// # Safety
+    /// All its elements must be writable for `'a`, no two at the same place, and not in use elsewhere; one of the
+    /// strides must be 1 (see [`MatMut::new`]).
+    pub(super) unsafe fn from_raw(start: *mut T, [rows, cols, row_stride, col_stride]: [usize; 4]) -> Self {
+        Self { start, borrow: PhantomData, rows, cols, row_stride, col_stride }
     }
 
     /// The transposed matrix, of the same data.
@@ -195,9 +204,7 @@ impl<'a, T> MatMut<'a, T> {
 
     /// The same matrix, borrowed for a shorter time.
     pub fn reborrow(&mut self) -> MatMut<'_, T> {
-        // SAFETY: `self` is borrowed for as long as the new view lives, so the old one is not used meanwhile.
-        let data = Parts::new(unsafe { self.data.piece(0..self.data.len()) });
-        MatMut { data, ..*self }
+        MatMut { borrow: PhantomData, ..*self }
     }
 
     /// Element (i, j).
@@ -207,13 +214,13 @@ impl<'a, T> MatMut<'a, T> {
     #[track_caller]
     pub fn at_mut(&mut self, i: usize, j: usize) -> &mut T {
         assert!(i < self.rows && j < self.cols, "element ({i}, {j}) of a {} x {} matrix", self.rows, self.cols);
-        // SAFETY: inside of the matrix by the check above, so inside of `data` by the invariant; borrowed alone.
-        unsafe { &mut *self.data.as_mut_ptr().add(i * self.row_stride + j * self.col_stride) }
+        // SAFETY: inside of the matrix by the check above, so inside of the slice by the invariant; borrowed alone.
+        unsafe { &mut *self.start.add(i * self.row_stride + j * self.col_stride) }
     }
 
     /// Where element (0, 0) is; for the kernels.
     pub(crate) fn as_mut_ptr(&self) -> *mut T {
-        self.data.as_mut_ptr()
+        self.start
     }
 }
 

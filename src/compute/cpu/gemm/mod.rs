@@ -5,19 +5,38 @@
 //! whether operands are packed, transposed or part of a batch, nor on the other rows and columns: the product of a
 //! single row has the bits that row has in a product of many. AVX-512, AVX2 with FMA and NEON give the same bits;
 //! the portable kernels round product and sum separately.
+#![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod batch;
+mod driver;
 mod epilogue;
+mod kernels;
 mod mat;
+mod micro;
 mod naive;
+mod pack;
+mod packed;
+mod plan;
+mod portable;
+mod product;
 mod real;
+mod scratch;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod transpose512;
 
+pub use batch::{MatBatch, MatBatchMut};
 pub use epilogue::{Activation, Bias, Epilogue, Store};
 pub use mat::{Mat, MatMut};
 pub use naive::matmul_naive;
+pub use packed::PackedB;
+pub use product::{gemm, gemm_batched, gemm_packed, gemm_serial};
 pub use real::Real;
-
-use super::super::Isa;
-use super::Cpu;
 
 /// Refuses sizes that do not fit one another: A (m x k), B (k x n), C (m x n).
 #[track_caller]
@@ -26,53 +45,4 @@ fn check_sizes(m: usize, k: usize, bk: usize, n: usize, cm: usize, cn: usize) {
         k == bk && m == cm && n == cn,
         "cannot multiply a {m} x {k} matrix by a {bk} x {n} matrix into a {cm} x {cn} matrix"
     );
-}
-
-/// C = A B or C + A B, then the epilogue, on all workers.
-///
-/// Tolerance between instruction sets, and against exact arithmetic: k times the unit roundoff of `T` times the product
-/// of the absolute values, |A| |B| (plus |C|).
-///
-/// # Panics
-/// If the sizes of the matrices or of the bias do not fit one another.
-pub fn gemm<T: Real>(
-    cpu: &Cpu,
-    store: Store,
-    a: Mat<'_, T>,
-    b: Mat<'_, T>,
-    c: MatMut<'_, T>,
-    epilogue: Epilogue<'_, T>,
-) {
-    let _ = cpu;
-    gemm_serial(cpu.isa, store, a, b, c, epilogue);
-}
-
-/// [`gemm`] on the calling thread alone, for kernels that are themselves part of a task of the crew. The same bits.
-///
-/// # Panics
-/// As [`gemm`].
-pub fn gemm_serial<T: Real>(
-    isa: Isa,
-    store: Store,
-    a: Mat<'_, T>,
-    b: Mat<'_, T>,
-    mut c: MatMut<'_, T>,
-    epilogue: Epilogue<'_, T>,
-) {
-    let _ = isa;
-    matmul_naive(store, a, b, c.reborrow());
-    epilogue::finish(&mut c, epilogue);
-}
-
-/// Equal matrices at equal distances: how operands of a batch lie in memory. A distance of 0 repeats one matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Batch {
-    /// Number of products.
-    pub count: usize,
-    /// Elements from one A to the next.
-    pub a_stride: usize,
-    /// Elements from one B to the next.
-    pub b_stride: usize,
-    /// Elements from one C to the next.
-    pub c_stride: usize,
 }

@@ -1,48 +1,71 @@
-//! The floating-point types whose products are C of the same type.
+//! The floating-point types whose products are of the same type.
 
 use std::ops::{Add, Mul};
 
+use super::super::super::{Isa, Zeroed};
+use super::epilogue::Activation;
+use super::kernels::Kernels;
+use super::portable;
+
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    pub trait Sealed: super::Zeroed {
+        /// The tile kernels for `isa`.
+        fn kernels(isa: super::Isa) -> &'static super::Kernels<Self, Self>
+        where
+            Self: Sized;
+
+        /// Applies an activation.
+        fn activate(isa: super::Isa, activation: super::Activation, values: &mut [Self])
+        where
+            Self: Sized;
+    }
 }
+pub(super) use sealed::Sealed;
 
 /// `f32` and `f64`.
 pub trait Real:
-    sealed::Sealed
-    + Copy
-    + PartialOrd
-    + Add<Output = Self>
-    + Mul<Output = Self>
-    + Send
-    + Sync
-    + std::fmt::Debug
-    + Default
-    + 'static
+    Sealed + Copy + PartialOrd + Add<Output = Self> + Mul<Output = Self> + Send + Sync + std::fmt::Debug + Default + 'static
 {
     /// 0
     const ZERO: Self;
-
-    /// The tanh form of GELU.
-    fn gelu_tanh(self) -> Self;
 }
+
+macro_rules! real {
+    ($t:ident, $kernels:ident) => {
+        impl Real for $t {
+            const ZERO: Self = 0.0;
+        }
+        impl Sealed for $t {
+            fn kernels(isa: Isa) -> &'static Kernels<Self, Self> {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 if isa.available() => &super::avx512::$kernels,
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 if isa.available() && std::is_x86_feature_detected!("fma") => &super::avx2::$kernels,
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon => &super::neon::$kernels,
+                    _ => &portable::$kernels,
+                }
+            }
+
+            fn activate(_isa: Isa, activation: Activation, values: &mut [Self]) {
+                match activation {
+                    Activation::Identity => {}
+                    Activation::Relu => {
+                        values.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x });
+                    }
+                    Activation::GeluTanh => values.iter_mut().for_each(|x| {
+                        let wide = f64::from(*x);
+                        let inner = ROOT * (wide + 0.044_715 * wide * wide * wide);
+                        *x = (0.5 * wide * (1.0 + libm::tanh(inner))) as $t;
+                    }),
+                }
+            }
+        }
+    };
+}
+real!(f32, F32);
+real!(f64, F64);
 
 /// sqrt(2 / pi)
 const ROOT: f64 = 0.797_884_560_802_865_4;
-
-impl Real for f32 {
-    const ZERO: Self = 0.0;
-
-    fn gelu_tanh(self) -> Self {
-        f64::from(self).gelu_tanh() as f32
-    }
-}
-
-impl Real for f64 {
-    const ZERO: Self = 0.0;
-
-    fn gelu_tanh(self) -> Self {
-        0.5 * self * (1.0 + libm::tanh(ROOT * (self + 0.044_715 * self * self * self)))
-    }
-}
