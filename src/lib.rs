@@ -68,6 +68,7 @@ pub mod precision;
 pub mod quant;
 pub mod rng;
 pub mod scaling;
+pub mod sparse;
 pub mod storage;
 pub mod synapse;
 pub mod tensor;

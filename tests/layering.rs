@@ -11,6 +11,7 @@ const RANKS: &[(&str, u8)] = &[
     ("claims", 1),
     ("compute", 1),
     ("lattice", 1),
+    ("sparse", 2),
     ("precision", 2),
     ("neuron", 3),
     ("tensor", 3),

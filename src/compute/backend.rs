@@ -127,6 +127,21 @@ pub struct Product<'a> {
     pub keep: Option<&'a mut Buffer>,
 }
 
+/// A sparse matrix stored by rows: see `sparse::Pattern` for what holds of it.
+#[derive(Debug, Clone, Copy)]
+pub struct SparseArg<'a> {
+    /// Where each row starts, and the end of the last.
+    pub starts: &'a [usize],
+    /// Column of each element.
+    pub columns: &'a [u32],
+    /// Number of columns.
+    pub cols: usize,
+    /// The values, `f32` or `f64`.
+    pub values: Arg<'a>,
+    /// Which value each element has, where it is not the one of its own number.
+    pub order: Option<&'a [usize]>,
+}
+
 /// Means and variances of columns.
 #[derive(Debug, Clone, Copy)]
 pub struct Moments<'a> {
@@ -311,6 +326,16 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     /// Gradients of [`Backend::lif`], with `surrogate` for the derivative of spikes. Where no neuron can spike (the
     /// threshold is infinite and nothing varies), the input is not read.
     fn lif_grad(&self, scan: &LifScan<'_>, surrogate: Surrogate, arriving: &LifArriving<'_>, to: LifGradients<'_>);
+    /// `out = a b`: `b` is cols x n, `out` rows x n, row-major. `f32`, `f64`.
+    fn sparse_product(&self, a: &SparseArg<'_>, b: Arg<'_>, n: usize, out: &mut Buffer);
+    /// For each stored element of `a`, the product of its row of `c` (rows x n) with its column's row of `b` (cols x n):
+    /// the gradient of the values in [`Backend::sparse_product`].
+    fn sparse_sampled(&self, a: &SparseArg<'_>, c: Arg<'_>, b: Arg<'_>, n: usize, out: &mut Buffer);
+    /// `out = x a`: `x` is samples x rows, `out` samples x cols, row-major. Costs what the rows of elements of `x` that
+    /// are not zero do. `f32`, `f64`.
+    fn add_rows(&self, x: Arg<'_>, a: &SparseArg<'_>, out: &mut Buffer);
+    /// The gradient of the values in [`Backend::add_rows`], from `dy` (samples x cols).
+    fn add_rows_grad(&self, x: Arg<'_>, a: &SparseArg<'_>, dy: Arg<'_>, out: &mut Buffer);
     /// `out[i] += x[i]` in memory order. Dense input; floating point, the same type on both sides.
     fn accumulate(&self, x: Arg<'_>, out: &mut Buffer);
     /// One step of an optimizer on all parameters at once, after every gradient was multiplied by `scale` and then held

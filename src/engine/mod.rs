@@ -2,6 +2,7 @@
 
 mod calendar;
 mod connectivity;
+mod connectivity_csr;
 mod connectivity_image;
 mod digest;
 mod fingerprint;
@@ -19,6 +20,7 @@ mod state;
 mod stimulus;
 
 pub use connectivity::{Connectivity, StoredWeights, Synapse};
+pub use connectivity_csr::SynapseSelection;
 pub(crate) use connectivity_image::{ConnectivityShape, words_of};
 pub use digest::{Digest, DigestState};
 pub use options::{Precision, SimOptions};

@@ -19,6 +19,7 @@ mod param;
 mod pooling;
 mod sequential;
 mod softmax;
+mod sparse_linear;
 
 pub use activation::{Elu, Gelu, GeluTanh, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions, RunningStatistics};
@@ -37,5 +38,6 @@ pub use param::{Param, State};
 pub use pooling::{AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d};
 pub use sequential::Sequential;
 pub use softmax::{LogSoftmax, Softmax};
+pub use sparse_linear::SparseLinear;
 
 pub use crate::compute::{Reset, Surrogate};

@@ -13,5 +13,7 @@ mod value;
 mod view;
 
 pub use autograd::{CustomOp, Gradients, LeafId, Saved, checkpoint, no_grad};
-pub use ops::{BatchNormed, ClassLossOptions, Conv1dOptions, Reduction, Windows, conv_weight_layout, conv2d_shape};
+pub use ops::{
+    BatchNormed, ClassLossOptions, Conv1dOptions, Reduction, SparseMatrix, Windows, conv_weight_layout, conv2d_shape,
+};
 pub use value::Tensor;

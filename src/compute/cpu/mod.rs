@@ -29,6 +29,7 @@ pub mod reduce;
 mod row;
 mod scratch;
 pub mod softmax;
+pub mod sparse;
 pub mod standardise;
 mod strided;
 pub mod unary;

@@ -11,6 +11,7 @@ mod norm;
 mod pooling;
 mod reduce;
 mod softmax;
+mod sparse;
 mod spiking;
 mod unary;
 
@@ -18,6 +19,7 @@ pub use conv::{Conv1dOptions, conv_weight_layout, conv2d_shape};
 pub use loss::{ClassLossOptions, Reduction};
 pub use norm::BatchNormed;
 pub use pooling::Windows;
+pub use sparse::SparseMatrix;
 pub use spiking::{LifConstantsEach, LifRun, LifState};
 
 use super::Tensor;

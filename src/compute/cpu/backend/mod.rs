@@ -10,6 +10,7 @@ mod plain;
 mod pooling;
 mod quant;
 mod softmax;
+mod sparse;
 
 use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
 use super::lanes::Float;
@@ -17,7 +18,7 @@ use super::reduce::Reduction;
 use super::{Cpu, binary, cast, copy, lif, optimizer, pair_loss, random, reduce, unary};
 use crate::compute::backend::{
     Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, PairLoss, PoolShape, Product,
-    QuantWeight, Quantised, Reduce, Unary, Update,
+    QuantWeight, Quantised, Reduce, SparseArg, Unary, Update,
 };
 use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
@@ -394,6 +395,34 @@ impl Backend for CpuBackend {
         match scan.v.dtype() {
             DType::F64 => lif::backward::<f64>(&self.cpu, scan, surrogate, arriving, to),
             _ => lif::backward::<f32>(&self.cpu, scan, surrogate, arriving, to),
+        }
+    }
+
+    fn sparse_product(&self, a: &SparseArg<'_>, b: Arg<'_>, n: usize, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::product::<f64>(&self.cpu, a, b, n, out),
+            _ => sparse::product::<f32>(&self.cpu, a, b, n, out),
+        }
+    }
+
+    fn sparse_sampled(&self, a: &SparseArg<'_>, c: Arg<'_>, b: Arg<'_>, n: usize, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::sampled::<f64>(&self.cpu, a, c, b, n, out),
+            _ => sparse::sampled::<f32>(&self.cpu, a, c, b, n, out),
+        }
+    }
+
+    fn add_rows(&self, x: Arg<'_>, a: &SparseArg<'_>, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::add_rows::<f64>(&self.cpu, x, a, out),
+            _ => sparse::add_rows::<f32>(&self.cpu, x, a, out),
+        }
+    }
+
+    fn add_rows_grad(&self, x: Arg<'_>, a: &SparseArg<'_>, dy: Arg<'_>, out: &mut Buffer) {
+        match out.dtype() {
+            DType::F64 => sparse::add_rows_grad::<f64>(&self.cpu, x, a, dy, out),
+            _ => sparse::add_rows_grad::<f32>(&self.cpu, x, a, dy, out),
         }
     }
 

@@ -121,8 +121,8 @@ impl<T: Real, const EXP: bool, const HOLD: bool, const VARY: bool, const SPIKE: 
                 self.replay::<S, U, PART>(&c, before, first, count);
             }
             let mut per_width = [c.one; U];
-            for u in 0..U {
-                per_width[u] = c.one.div(c.width[u]);
+            for (inverse, width) in per_width.iter_mut().zip(c.width) {
+                *inverse = c.one.div(width);
             }
             let mut dv = load_if::<S, U, PART>(arriving.v, first, count);
             let mut di = load_if::<S, U, PART>(arriving.i, first, count);
