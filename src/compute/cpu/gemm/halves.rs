@@ -14,7 +14,7 @@ use super::kernels::{Kernels, NarrowPackFn};
 use super::narrow::{WideBf16, WideF16, pack};
 use super::plan::{Blocks, Cut, Shape};
 use super::scratch::Scratch;
-use super::{Activation, Epilogue, Mat, MatMut, Real, Store, check_sizes};
+use super::{Activation, Epilogue, Mat, MatMut, Store, check_sizes};
 
 mod sealed {
     use super::{Isa, NarrowPackFn};
