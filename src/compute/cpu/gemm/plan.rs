@@ -112,6 +112,11 @@ impl Cut {
     pub fn choose(rows: usize, granules: usize, vectors: usize, steps: usize, workers: usize) -> Self {
         let total = rows * granules * vectors * steps;
         let workers = workers.min(Self::worth(total));
+        // A weight's gradient: few steps, a large output. Rows of it are what the optimizer cuts it by, too, so that a
+        // worker finds its part of the gradient in its own cache.
+        if steps <= 256 && rows >= 2 * steps && rows >= 64 * workers {
+            return Self { rows: workers, cols: 1 };
+        }
         let mut best = (usize::MAX, Self { rows: 1, cols: 1 });
         for cols in (1..=workers.min(granules)).rev() {
             let parts = (workers / cols).min(rows.max(1));
