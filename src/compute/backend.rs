@@ -86,6 +86,9 @@ pub use super::cpu::optimizer::{Rule, Update};
 /// Sizes of a convolution, and the memory order its kernels take.
 pub use super::cpu::conv::{ConvOptions, ConvShape};
 
+/// Losses of pairs of numbers.
+pub use super::cpu::pair_loss::PairLoss;
+
 /// Sizes of a pooling, and the memory order its kernels take.
 pub use super::cpu::pooling::{PoolOptions, PoolShape};
 
@@ -284,8 +287,17 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
         through_moments: bool,
         grad: NormGrad<'_>,
     );
+    /// `(x - mean) / √(var + eps)` with the moments of all elements; `stats` receives the mean and `1/√(var + eps)`, one
+    /// number each. Dense input, in memory order. `f32`, `f64`.
+    fn standardise(&self, x: Arg<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>);
+    /// The loss of every pair. Dense inputs of one memory order. `f32`, `f64`.
+    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer);
+    /// `scale` times the sum of [`Backend::pair_loss`], one number.
+    fn pair_loss_sum(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer);
+    /// `scale` times the derivative of [`Backend::pair_loss`] by `a`.
+    fn pair_loss_grad(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, da: &mut Buffer);
     /// `out[i]` is `x[i] / (1 - rate)`, or 0 with probability `rate`; which depends on `key` and i only. Dense input, in
-    /// memory order. Floating point.
+    /// memory order. `f32`, `f64`.
     fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer);
     /// `out[o, i, :] = x[o, index[i], :]` for `x` of [outer, n, inner], row-major; `index` (`i32`) is below n. Any type.
     fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer);

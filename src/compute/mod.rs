@@ -22,7 +22,7 @@ mod threads;
 
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
-    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad,
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, PairLoss,
     PoolOptions, PoolShape, Product, QuantWeight, Quantised, Reduce, Rule, Unary, UnarySaved, Update,
 };
 pub use device::{CpuDevice, Device};

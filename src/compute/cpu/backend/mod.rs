@@ -9,15 +9,14 @@ mod order;
 mod plain;
 mod pooling;
 mod quant;
-mod random;
 mod softmax;
 
 use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
 use super::lanes::Float;
-use super::{Cpu, binary, copy, lif, optimizer, unary};
+use super::{Cpu, binary, copy, lif, optimizer, pair_loss, random, standardise, unary};
 use crate::compute::backend::{
-    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, PoolShape, Product, QuantWeight,
-    Quantised, Reduce, Unary, Update,
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, PairLoss, PoolShape, Product,
+    QuantWeight, Quantised, Reduce, Unary, Update,
 };
 use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
@@ -302,8 +301,37 @@ impl Backend for CpuBackend {
         real_type!(x.dtype(), T => norm::columns_grad::<T>(&self.cpu, x, moments, weight, dy, through_moments, grad));
     }
 
+    fn standardise(&self, x: Arg<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>) {
+        real_type!(out.dtype(), T => {
+            let (mean, var) = standardise::standardise::<T>(&self.cpu, x.dense(), eps, out.as_mut_slice());
+            if let Some([means, rstds]) = stats {
+                means.as_mut_slice::<T>()[0] = Element::of_f64(mean);
+                rstds.as_mut_slice::<T>()[0] = Element::of_f64(1.0 / (var + eps).sqrt());
+            }
+        });
+    }
+
+    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => {
+            pair_loss::pair_loss::<T>(&self.cpu, loss, a.dense(), b.dense(), out.as_mut_slice());
+        });
+    }
+
+    fn pair_loss_sum(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => {
+            let sum = pair_loss::pair_loss_sum::<T>(&self.cpu, loss, a.dense(), b.dense());
+            out.as_mut_slice::<T>()[0] = Element::of_f64(scale * sum);
+        });
+    }
+
+    fn pair_loss_grad(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, da: &mut Buffer) {
+        real_type!(da.dtype(), T => {
+            pair_loss::pair_loss_backward::<T>(&self.cpu, loss, a.dense(), b.dense(), scale, da.as_mut_slice());
+        });
+    }
+
     fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer) {
-        by_type!(out.dtype(), T => random::dropout::<T>(&self.cpu, x.dense(), rate, key, out.as_mut_slice()));
+        real_type!(out.dtype(), T => random::dropout::<T>(&self.cpu, key, 0, rate, x.dense(), out.as_mut_slice()));
     }
 
     fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer) {
