@@ -234,11 +234,6 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     /// Reduces the axes marked in `axes`; `out` is row-major in those that remain. Any type; sums of `f32` over fixed
     /// blocks, independent of the number of workers.
     fn reduce(&self, op: Reduce, x: Arg<'_>, axes: &[bool], out: &mut Buffer);
-    /// The sum of a loss over all pairs of elements times `scale`, as the only element of `out`. Dense, in the same memory
-    /// order; `f32`, `f64`.
-    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, scale: f64, out: &mut Buffer);
-    /// The gradient of the same with respect to `a`, element by element.
-    fn pair_loss_grad(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, scale: f64, da: &mut Buffer);
     /// Index of the largest element of each row (the first of equal ones) as `i32`. Row-major input, any type.
     fn arg_max(&self, x: Arg<'_>, out: &mut Buffer);
     /// `out = activation(a b + bias)` where layout `at` puts it: two axes, one of which has stride 1. Types: all
@@ -309,8 +304,17 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
         through_moments: bool,
         grad: NormGrad<'_>,
     );
+    /// `(x - mean) / √(var + eps)` with the moments of all elements; `stats` receives the mean and `1/√(var + eps)`, one
+    /// number each. Dense input, in memory order. `f32`, `f64`.
+    fn standardise(&self, x: Arg<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>);
+    /// The loss of every pair. Dense inputs of one memory order. `f32`, `f64`.
+    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer);
+    /// `scale` times the sum of [`Backend::pair_loss`], one number.
+    fn pair_loss_sum(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer);
+    /// `scale` times the derivative of [`Backend::pair_loss`] by `a`.
+    fn pair_loss_grad(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, da: &mut Buffer);
     /// `out[i]` is `x[i] / (1 - rate)`, or 0 with probability `rate`; which depends on `key` and i only. Dense input, in
-    /// memory order. Floating point.
+    /// memory order. `f32`, `f64`.
     fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer);
     /// `out[o, i, :] = x[o, index[i], :]` for `x` of [outer, n, inner], row-major; `index` (`i32`) is below n. Any type.
     fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer);

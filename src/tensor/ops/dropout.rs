@@ -1,7 +1,7 @@
 //! Dropout.
 
-use super::check_float;
-use crate::compute::{DType, Layout};
+use super::{check_float, narrowed, wide};
+use crate::compute::Layout;
 use crate::error::{Error, Result};
 use crate::rng::Key;
 use crate::tensor::Tensor;
@@ -49,12 +49,10 @@ impl Tensor {
         if rate == 1.0 {
             return self.full_like(0.0);
         }
-        if matches!(self.dtype(), DType::F16 | DType::Bf16) {
-            return self.to_dtype(DType::F32)?.dropped(rate, key)?.to_dtype(self.dtype());
-        }
-        let device = self.device();
-        Self::filled(device, self.dtype(), self.layout().dense_like(), |out| {
-            device.backend().dropout(self.arg(), rate, key, out);
-        })
+        let (x, device) = (wide(self)?, self.device());
+        let y = Self::filled(device, x.dtype(), self.layout().dense_like(), |out| {
+            device.backend().dropout(x.arg(), rate, key, out);
+        })?;
+        narrowed(y, self.dtype())
     }
 }

@@ -15,7 +15,7 @@ mod sparse;
 use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
 use super::lanes::Float;
 use super::reduce::Reduction;
-use super::{Cpu, binary, cast, copy, lif, optimizer, pair_loss, random, reduce, unary};
+use super::{Cpu, binary, cast, copy, lif, optimizer, pair_loss, random, reduce, standardise, unary};
 use crate::compute::backend::{
     Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, PairLoss, PoolShape, Product,
     QuantWeight, Quantised, Reduce, SparseArg, Unary, Update,
@@ -222,19 +222,6 @@ impl Backend for CpuBackend {
         }
     }
 
-    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, scale: f64, out: &mut Buffer) {
-        real_type!(out.dtype(), T => {
-            let sum = pair_loss::pair_loss_sum::<T>(&self.cpu, loss, a.dense(), b.dense());
-            out.as_mut_slice::<T>()[0] = <T as Element>::of_f64(sum * scale);
-        });
-    }
-
-    fn pair_loss_grad(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, scale: f64, da: &mut Buffer) {
-        real_type!(da.dtype(), T => {
-            pair_loss::pair_loss_backward::<T>(&self.cpu, loss, a.dense(), b.dense(), scale, da.as_mut_slice());
-        });
-    }
-
     fn product(&self, product: Product<'_>, out: &mut Buffer, at: &Layout) {
         match (product.a.dtype(), out.dtype()) {
             (DType::F32, DType::F32) => real_product::<f32>(&self.cpu, product, out, at),
@@ -357,6 +344,35 @@ impl Backend for CpuBackend {
         grad: NormGrad<'_>,
     ) {
         real_type!(x.dtype(), T => norm::columns_grad::<T>(&self.cpu, x, moments, weight, dy, through_moments, grad));
+    }
+
+    fn standardise(&self, x: Arg<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>) {
+        real_type!(out.dtype(), T => {
+            let (mean, var) = standardise::standardise::<T>(&self.cpu, x.dense(), eps, out.as_mut_slice());
+            if let Some([means, rstds]) = stats {
+                means.as_mut_slice::<T>()[0] = Element::of_f64(mean);
+                rstds.as_mut_slice::<T>()[0] = Element::of_f64(1.0 / (var + eps).sqrt());
+            }
+        });
+    }
+
+    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => {
+            pair_loss::pair_loss::<T>(&self.cpu, loss, a.dense(), b.dense(), out.as_mut_slice());
+        });
+    }
+
+    fn pair_loss_sum(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => {
+            let sum = pair_loss::pair_loss_sum::<T>(&self.cpu, loss, a.dense(), b.dense());
+            out.as_mut_slice::<T>()[0] = Element::of_f64(scale * sum);
+        });
+    }
+
+    fn pair_loss_grad(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, da: &mut Buffer) {
+        real_type!(da.dtype(), T => {
+            pair_loss::pair_loss_backward::<T>(&self.cpu, loss, a.dense(), b.dense(), scale, da.as_mut_slice());
+        });
     }
 
     fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer) {
