@@ -101,3 +101,8 @@ pub struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/dense.md")]
 pub struct DensePage;
+
+/// Compiles and runs the Rust code of the page on spiking layers.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/spiking-layers.md")]
+pub struct SpikingLayersPage;

@@ -43,6 +43,8 @@ pub enum Purpose {
     Placement = 10,
     /// Elements that dropout sets to zero.
     Dropout = 11,
+    /// Spikes that stand for numbers.
+    Encode = 12,
 }
 
 impl Key {

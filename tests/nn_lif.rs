@@ -4,7 +4,10 @@ use tessera::compute::cpu::Cpu;
 use tessera::compute::{Compare, DType, Device, Isa, LifStep, Reset, Shape, Surrogate};
 use tessera::error::Result;
 use tessera::neuron::{Block, LifPscDelta, LifPscExp, NeuronModel, ParamColumn, ParamTable, Prepare};
-use tessera::nn::{Carry, LiLayer, LifLayer, LifModel, Linear, Module, OverTime, Readout, Sequential};
+use tessera::nn::{
+    Carry, ConstantEncoder, Latency, LatencyEncoder, LiLayer, LifLayer, LifModel, Linear, Module, OverTime,
+    PoissonEncoder, Readout, Sequential,
+};
 use tessera::rng::Key;
 use tessera::tensor::ops::{LifConstantsEach, LifState};
 use tessera::tensor::{CustomOp, Saved, Tensor, checkpoint, no_grad};
@@ -464,4 +467,49 @@ fn faults_are_said() {
     let bad = LifLayer::new(delta(1.0), 0.5).unwrap().with_surrogate(Surrogate::FastSigmoid { slope: -1.0 });
     assert!(bad.forward(&ones(&[4, 2], DType::F32)).unwrap_err().to_string().contains("slope"));
     assert!(LifLayer::new(delta(1.0), 0.0).is_err());
+}
+
+#[test]
+fn encoders_make_spikes() {
+    let device = Device::cpu_threads(2);
+    let x = Tensor::new(&[0.0f32, 0.25, 0.5, 1.0, -1.0], [5], &device).unwrap();
+    let encoder = PoissonEncoder::new(20_000, 100.0, 2.0, 7).unwrap();
+    let spikes = encoder.forward(&x).unwrap();
+    assert_eq!(spikes.dims(), [20_000, 5]);
+    let rates: Vec<f32> = spikes.mean(&[0], false).unwrap().to_vec().unwrap();
+    for (rate, x) in rates.iter().zip([0.0, 0.25, 0.5, 1.0, 0.0]) {
+        // 100 Hz in steps of 2 ms; five standard errors.
+        let p = 1.0 - f64::exp(-x * 0.2);
+        assert!((f64::from(*rate) - p).abs() <= 5.0 * (p * (1.0 - p) / 20_000.0).sqrt(), "{rate} for {x}");
+    }
+    let again = encoder.forward(&x).unwrap().to_vec::<f32>().unwrap();
+    assert_ne!(again, spikes.to_vec::<f32>().unwrap());
+    for threads in [1, 3] {
+        let device = Device::cpu_threads(threads);
+        let same = PoissonEncoder::new(20_000, 100.0, 2.0, 7).unwrap();
+        same.forward(&x.to_device(&device).unwrap()).unwrap();
+        let second = same.forward(&x.to_device(&device).unwrap()).unwrap();
+        assert_eq!(second.to_vec::<f32>().unwrap(), again, "{threads} threads");
+    }
+    assert!(PoissonEncoder::new(5, -1.0, 1.0, 0).is_err());
+
+    let latency = LatencyEncoder { steps: 11, threshold: 0.1, latency: Latency::Linear };
+    let x = Tensor::new(&[1.0f32, 0.5, 0.1, 0.14, 7.0], [1, 5], &device).unwrap();
+    let first = |spikes: &Tensor| -> Vec<Option<usize>> {
+        let trains: Vec<f32> = spikes.permute(&[1, 2, 0]).unwrap().to_vec().unwrap();
+        trains
+            .chunks(spikes.dims()[0])
+            .map(|train| {
+                assert!(train.iter().sum::<f32>() <= 1.0);
+                train.iter().position(|s| *s == 1.0)
+            })
+            .collect()
+    };
+    assert_eq!(first(&latency.forward(&x).unwrap()), [Some(0), Some(5), None, Some(9), Some(0)]);
+    let charging = Latency::Charging { tau_m: 10.0, dt: 1.0 };
+    let latency = LatencyEncoder { steps: 30, threshold: 0.2, latency: charging };
+    let expected = [1.0f64, 0.5, 0.1, 0.14, 7.0].map(|x| (x > 0.2).then(|| (10.0 * (x / (x - 0.2)).ln()) as usize));
+    assert_eq!(first(&latency.forward(&x).unwrap()), expected);
+    let constant = ConstantEncoder { steps: 4 }.forward(&x).unwrap();
+    assert_eq!((constant.dims(), constant.layout().strides()[0]), (&[4, 1, 5][..], 0));
 }

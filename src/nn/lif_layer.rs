@@ -21,9 +21,10 @@ use super::{Param, Readout};
 use crate::compute::{DType, Device, LifStep, Reset, Shape, Surrogate};
 use crate::error::{Error, Result};
 use crate::neuron::{LifConstants, LifPscDelta, LifPscExp};
+use crate::precision::OpClass;
 use crate::tensor::Tensor;
 use crate::tensor::autograd::is_recomputing;
-use crate::tensor::ops::{LifConstantsEach, LifRun, LifState};
+use crate::tensor::ops::{LifConstantsEach, LifRun, LifState, autocast};
 use std::sync::{Mutex, PoisonError};
 
 /// Where a call of a spiking layer starts.
@@ -145,7 +146,8 @@ pub(super) fn step_of(c: &LifConstants) -> LifStep {
 
 /// Leaky integrate-and-fire neurons. The input is [T, ..] with time first, or one step [..] at a time
 /// ([`stepwise`](Self::stepwise)); the output has its shape and is 1 where a neuron spikes, else 0. Neurons do not
-/// depend on one another: put a [`Linear`](super::Linear) before the layer.
+/// depend on one another: put a [`Linear`](super::Linear) before the layer. Computed in `f32` or `f64`; under a policy of
+/// mixed precision, 16-bit input is converted to `f32`.
 ///
 /// ```
 /// use tessera::compute::{DType, Device};
@@ -362,6 +364,7 @@ impl LifLayer {
     }
 
     fn unroll(&self, x: &Tensor, potentials: bool) -> Result<LifRun> {
+        let x = &autocast(OpClass::Sensitive, x)?;
         let start = self.carried.start("lif", &self.step, self.v_start, x)?;
         let each = self.each(x)?;
         let run = x.lif(&self.step, self.surrogate, &start, each.as_ref(), potentials)?;
@@ -420,6 +423,7 @@ impl LiLayer {
 
 impl Module for LiLayer {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = &autocast(OpClass::Sensitive, x)?;
         let start = self.carried.start("leaky_integrator", &self.step, self.v_start, x)?;
         let (potentials, state) = x.leaky_integrator(&self.step, &start)?;
         self.carried.keep(&state);

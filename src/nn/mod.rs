@@ -8,6 +8,7 @@ mod batch_norm;
 mod conv;
 mod dropout;
 mod embedding;
+mod encoder;
 mod flatten;
 mod init;
 mod layer_norm;
@@ -26,6 +27,7 @@ pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions, RunningStatisti
 pub use conv::{Conv1d, Conv2d};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
+pub use encoder::{ConstantEncoder, Latency, LatencyEncoder, PoissonEncoder};
 pub use flatten::Flatten;
 pub use init::{Init, InitRng};
 pub use layer_norm::LayerNorm;

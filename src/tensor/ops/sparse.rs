@@ -1,16 +1,17 @@
 //! Products with sparse matrices, whose stored values are tensors.
 
-use super::check_same;
+use super::{autocast, check_same};
 use crate::compute::simd::Real;
 use crate::compute::{Arg, DType, Device, Element, Layout, Shape, SparseArg};
 use crate::error::{Error, Result};
+use crate::precision::OpClass;
 use crate::sparse::{Csr, Pattern};
 use crate::tensor::Tensor;
 use crate::tensor::autograd::{Backward, Tape, record};
 use std::sync::Arc;
 
 /// A sparse matrix whose values are a tensor: where its elements lie is fixed, what they are can be learned. Cheap to
-/// clone. `f32` or `f64`, on a CPU device.
+/// clone. `f32` or `f64`, on a CPU device; under a policy of mixed precision, 16-bit operands are converted to `f32`.
 ///
 /// ```
 /// use tessera::compute::{Device, cpu::Cpu};
@@ -100,6 +101,7 @@ impl SparseMatrix {
     /// Lengths that do not fit, element types or devices that differ.
     pub fn times(&self, dense: &Tensor) -> Result<Tensor> {
         const OP: &str = "sparse times";
+        let dense = &autocast(OpClass::Sensitive, dense)?;
         check_same(OP, &self.values, dense)?;
         let (rows, cols) = self.dims();
         let rank = dense.shape().rank();
@@ -222,7 +224,8 @@ impl Tensor {
     /// Lengths that do not fit, element types or devices that differ.
     pub fn add_rows(&self, matrix: &SparseMatrix) -> Result<Self> {
         const OP: &str = "add_rows";
-        check_same(OP, self, &matrix.values)?;
+        let activations = &autocast(OpClass::Sensitive, self)?;
+        check_same(OP, activations, &matrix.values)?;
         let (rows, cols) = matrix.dims();
         if self.shape().rank() == 0 || self.shape().last() != rows {
             return Err(Error::op(
@@ -234,15 +237,15 @@ impl Tensor {
             ));
         }
         let samples = self.shape().rows();
-        let x = self.detach().contiguous()?.reshape([samples, rows])?;
+        let x = activations.detach().contiguous()?.reshape([samples, rows])?;
         let mut dims = self.dims().to_vec();
         dims[self.shape().rank() - 1] = cols;
         let device = self.device();
-        let out = Self::filled(device, self.dtype(), Layout::row_major(Shape::new(&dims)), |out| {
+        let out = Self::filled(device, x.dtype(), Layout::row_major(Shape::new(&dims)), |out| {
             let arg: Arg<'_> = x.arg();
             device.backend().add_rows(arg, &matrix.arg(), out);
         })?;
         let shape = self.shape();
-        Ok(record(&[self, &matrix.values], out, || AddRowsRule { matrix: matrix.clone(), x: x.clone(), shape }))
+        Ok(record(&[activations, &matrix.values], out, || AddRowsRule { matrix: matrix.clone(), x: x.clone(), shape }))
     }
 }

@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use super::super::Cpu;
+use super::super::scratch::with_scratch;
 use super::forward::{Constants, Inputs, State};
-use super::tile::{Sweep, TileJob, VECTORS, load, load_if, store, store_if, with_scratch};
+use super::tile::{Sweep, TileJob, VECTORS, load, load_if, store, store_if};
 use crate::compute::lif::{LifArriving, LifGradients, LifScan, LifStep, Reset, Surrogate};
 use crate::compute::simd::{Lanes, Real, dispatch};
 use crate::compute::{Arg, Buffer, Element};
@@ -279,14 +280,14 @@ fn on<T: Real + Element, const EXP: bool, const HOLD: bool, const VARY: bool, co
     let row = VECTORS * 16;
     let room = if SPIKE { scan.steps * row * if VARY { 2 } else { 1 } } else { 0 };
     cpu.split(scan.neurons, super::grain(scan.steps), &|range| {
-        with_scratch::<T>(room, |scratch| {
+        with_scratch::<T, _>(room, |scratch| {
             let job = Backward::<T, EXP, HOLD, VARY, SPIKE> {
                 step: scan.step,
                 surrogate,
                 inputs: shared.inputs,
                 arriving: shared.arriving,
                 to: shared.to,
-                scratch,
+                scratch: scratch.as_mut_ptr(),
             };
             // SAFETY: `split` hands out disjoint ranges of the neurons there are.
             dispatch(cpu.isa, unsafe { Sweep::new(&job, range) });

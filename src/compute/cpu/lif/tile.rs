@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use crate::compute::simd::{Kernel, Lanes, Real};
-use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -133,21 +132,4 @@ pub(super) unsafe fn store_if<S: Lanes, const U: usize, const PART: bool>(
         // SAFETY: the caller's promise.
         unsafe { store::<S, U, PART>(vectors, to.add(at), count) };
     }
-}
-
-/// A cache line of working memory.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([u8; 64]);
-
-/// Lends `work` at least `len` elements of the thread's working memory, whose values are arbitrary.
-pub(super) fn with_scratch<T: Real>(len: usize, work: impl FnOnce(*mut T)) {
-    thread_local!(static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) });
-    LINES.with_borrow_mut(|lines| {
-        let need = (len * size_of::<T>()).div_ceil(64);
-        if lines.len() < need {
-            lines.resize(need, Line([0; 64]));
-        }
-        work(lines.as_mut_ptr().cast());
-    });
 }
