@@ -235,7 +235,7 @@ fn lenet(device: &Device) -> Result<Sequential> {
         .push(Conv2d::new(6, 16, [5, 5], ConvOptions::default(), device, &mut rng)?)
         .push(Relu)
         .push(MaxPool2d::new([2, 2]))
-        .push(Flatten::default())
+        .push(Flatten)
         .push(Linear::new(400, 120, device, &mut rng)?)
         .push(Relu)
         .push(Linear::new(120, 84, device, &mut rng)?)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The dense elements of a tensor as rows of `cols`, in the order they lie in memory.
 fn matrix(x: &Tensor, cols: usize) -> Tensor {
-    let rows = if cols == 0 { 0 } else { x.len() / cols };
+    let rows = x.len().checked_div(cols).unwrap_or(0);
     x.view(Layout { offset: x.layout().offset, ..Layout::row_major([rows, cols].into()) })
 }
 
@@ -319,7 +319,7 @@ impl Tensor {
             return Err(Error::op(op, format!("needs an input [n, channels, ..], not {}", self.shape())));
         }
         let cols = self.dims()[1];
-        let rows = if cols == 0 { 0 } else { self.len() / cols };
+        let rows = self.len().checked_div(cols).unwrap_or(0);
         if given.is_none() && rows < 2 {
             return Err(Error::op(
                 op,

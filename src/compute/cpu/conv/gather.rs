@@ -1,5 +1,7 @@
 //! Every output pixel gathers from input pixels at fixed offsets: the common form of the forward pass and of the
 //! gradient of the input (which is such a gather for each phase of the stride).
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 use super::planar::{self, PlanarTiles};
 use super::scratch::Scratch;

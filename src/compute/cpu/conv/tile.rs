@@ -1,4 +1,6 @@
 //! The register tile of convolution: up to `TILE` pixels times up to two vectors of output channels.
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 use crate::compute::cpu::lanes::{Float, Path, Vector};
 use std::marker::PhantomData;

@@ -129,7 +129,11 @@ lanes!(
     "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16",
     f32,
     __m512,
-    |a, b, c| _mm512_dpbf16_ps(c, std::mem::transmute(a), std::mem::transmute(b)),
+    |a, b, c| _mm512_dpbf16_ps(
+        c,
+        std::mem::transmute::<__m512i, __m512bh>(a),
+        std::mem::transmute::<__m512i, __m512bh>(b)
+    ),
     _mm512_loadu_ps,
     _mm512_maskz_loadu_ps,
     _mm512_storeu_ps,

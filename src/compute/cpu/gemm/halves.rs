@@ -188,7 +188,7 @@ pub fn gemm_half<H: Half, O: HalfOutput<H>>(
     if H::pairs(cpu.isa) {
         let pairs = |start: Mat<'_, H>, lanes: usize, lane: usize, element: usize| {
             // Elements of k that lie next to one another are pairs already.
-            if element == 1 && k % 2 == 0 && (lane % 2 == 0 || lanes <= 1) {
+            if element == 1 && k % 2 == 0 && (lane.is_multiple_of(2) || lanes <= 1) {
                 return Operand::Plain { start: start.as_ptr().cast::<u32>(), lane: lane / 2, step: 1 };
             }
             let pack: NarrowPackFn<u32> = super::narrow512::pairs_bf16;

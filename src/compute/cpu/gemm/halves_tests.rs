@@ -1,4 +1,5 @@
 //! Products of 16-bit numbers against the three loops in `f64`.
+#![allow(clippy::needless_range_loop)]
 
 use half::{bf16, f16};
 use proptest::prelude::*;
@@ -128,7 +129,7 @@ fn large_products_of_16_bits() {
 #[test]
 fn rounding_to_bf16_is_to_nearest_even_and_keeps_nan() {
     let cases =
-        [(1.0f32, 1.0f32), (1.003_906_25, 1.0), (1.011_718_75, 1.015_625), (f32::MAX, f32::INFINITY), (-0.0, -0.0)];
+        [(1.0f32, 1.0f32), (1.003_906_3, 1.0), (1.011_718_8, 1.015_625), (f32::MAX, f32::INFINITY), (-0.0, -0.0)];
     for isa in Isa::all_available() {
         let cpu = Cpu::with_isa(1, isa);
         let round = |x: f32| {

@@ -1,4 +1,5 @@
 //! Products of 8-bit integers against exact sums.
+#![allow(clippy::needless_range_loop)]
 
 use proptest::prelude::*;
 

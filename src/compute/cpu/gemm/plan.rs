@@ -60,7 +60,8 @@ impl Blocks {
         let b_clashes = s.b_plain && clash(s.b_step * s.unit, depth);
         let pack_b = !s.b_panels && (!s.b_plain || (b_clashes && s.rows > 32));
         // Rows of A are read side by side, columns of A one after the other.
-        let a_clashes = if s.a_step == 1 { s.a_row * s.unit % 4096 == 0 } else { clash(s.a_step * s.unit, depth) };
+        let a_clashes =
+            if s.a_step == 1 { (s.a_row * s.unit).is_multiple_of(4096) } else { clash(s.a_step * s.unit, depth) };
         let a_bytes = s.rows * s.steps * s.unit;
         let pack_a = s.a_narrow || s.cols >= 256 && (a_clashes || (s.a_step != 1 && a_bytes > (2 << 20)));
         // Of a B that comes from memory every tile fetches one cache line a row (see `Share::ahead`): there must be as

@@ -90,7 +90,7 @@ pub fn gemm_batched<T: Real>(
     };
     let workers = cpu.crew.size();
     // Whole members, unless there are so few that some workers would have one more than others.
-    let whole = workers == 1 || count % workers == 0 || count >= 4 * workers;
+    let whole = workers == 1 || count.is_multiple_of(workers) || count >= 4 * workers;
     let cut = if whole { Cut::NONE } else { product(0).problem.cut(workers) };
     let pieces = count * cut.parts();
     let workers = workers.min(pieces).min(product(0).problem.worth(count));
