@@ -107,7 +107,8 @@ impl Module for LatencyEncoder {
             }
         };
         let scalar = |value: f64, dtype| Tensor::full(value, Shape::SCALAR, dtype, x.device());
-        let loud = wide.compare(&scalar(self.threshold, DType::F64)?, Compare::Gt)?;
+        // In the type of the numbers, so that one that equals the threshold is silent.
+        let loud = x.compare(&scalar(self.threshold, x.dtype())?, Compare::Gt)?;
         let step = loud.select_where(&step.to_dtype(DType::I32)?, &scalar(-1.0, DType::I32)?)?;
         let clock: Vec<i32> = (0..self.steps as i32).collect();
         let mut dims = vec![1; x.shape().rank() + 1];
