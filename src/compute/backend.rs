@@ -187,11 +187,11 @@ pub struct Quantised {
 pub struct QuantWeight<'a> {
     /// `i8`, [k, n] row-major.
     pub bytes: Arg<'a>,
-    /// `i32`, [n]: sum of each column.
+    /// `i32`, `[n]`: sum of each column.
     pub sums: Arg<'a>,
-    /// `f32`, [n]: size of a step of each column.
+    /// `f32`, `[n]`: size of a step of each column.
     pub scales: Arg<'a>,
-    /// `f32`, [n].
+    /// `f32`, `[n]`.
     pub bias: Option<Arg<'a>>,
     /// What the bytes of the other operand stand for.
     pub input: Quantised,

@@ -31,9 +31,9 @@ impl Default for BatchNormOptions {
 /// Mean and variance of each channel over the batches of training.
 #[derive(Debug, Clone)]
 pub struct RunningStatistics {
-    /// [channels]
+    /// `[channels]`
     pub mean: State,
-    /// [channels]; unbiased.
+    /// `[channels]`; unbiased.
     pub var: State,
     /// Number of batches, one `i32`.
     pub batches: State,
@@ -74,9 +74,9 @@ macro_rules! batch_norm {
         /// used. Segments that are computed again for their gradient do not count twice.
         #[derive(Debug, Clone)]
         pub struct $name {
-            /// [channels]; first 1.
+            /// `[channels]`; first 1.
             pub weight: Option<Param>,
-            /// [channels]; first 0.
+            /// `[channels]`; first 0.
             pub bias: Option<Param>,
             /// What inference uses.
             pub running: Option<RunningStatistics>,

@@ -44,7 +44,7 @@ macro_rules! conv {
         pub struct $name {
             #[doc = $weight]
             pub weight: Param,
-            /// [out]
+            /// `[out]`
             pub bias: Option<Param>,
             /// Stride, padding, dilation and groups.
             pub options: $options,

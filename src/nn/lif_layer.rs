@@ -237,7 +237,7 @@ impl LifLayer {
     }
 
     /// With `tau_m` learned: one value for all neurons (shape []), or one each (a shape that broadcasts to that of the
-    /// neurons, such as [n]). The parameter is `log_tau_m`, the logarithm of `tau_m` in ms, so that every value is
+    /// neurons, such as `[n]`). The parameter is `log_tau_m`, the logarithm of `tau_m` in ms, so that every value is
     /// allowed. Only for `lif_psc_delta`. Constants are then computed in `f32`; they differ from the engine's by up to
     /// two units in the last place.
     ///

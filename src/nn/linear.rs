@@ -6,13 +6,13 @@ use crate::compute::{Activation, Device, Layout};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// x Wᵀ + b: the weight is [out, in], the bias [out], the input [.., in]. The weight lies in memory with its outputs
+/// x Wᵀ + b: the weight is [out, in], the bias `[out]`, the input [.., in]. The weight lies in memory with its outputs
 /// fastest, which is the order products read it in.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// [out, in]
     pub weight: Param,
-    /// [out]
+    /// `[out]`
     pub bias: Option<Param>,
 }
 

@@ -10,14 +10,14 @@ use crate::tensor::{SparseMatrix, Tensor};
 use std::sync::Arc;
 
 /// x A + b with a sparse matrix A, [inputs, outputs]: the input is [.., inputs] and may be mostly zero, the bias
-/// [outputs]. Its cost is that of the rows of active inputs. The connectivity of the engine makes such a layer: see
+/// `[outputs]`. Its cost is that of the rows of active inputs. The connectivity of the engine makes such a layer: see
 /// `Connectivity::to_csr`.
 #[derive(Debug, Clone)]
 pub struct SparseLinear {
     pattern: Arc<Pattern>,
     /// The stored elements of A, in the order of the pattern.
     pub values: Param,
-    /// [outputs]
+    /// `[outputs]`
     pub bias: Option<Param>,
 }
 

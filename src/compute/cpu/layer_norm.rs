@@ -1,7 +1,7 @@
 //! Normalisation of rows by their own moments: LayerNorm (Ba, Kiros and Hinton 2016, arXiv:1607.06450) and RMSNorm (Zhang and
 //! Sennrich 2019, arXiv:1910.07467).
 //!
-//! Moments are sums of [`row::sums`], the variance of differences from the mean. Results agree with double precision
+//! Moments are sums of `row::sums`, the variance of differences from the mean. Results agree with double precision
 //! within 1e-5 (`f32`; 1e-13 for `f64`) of the size of the normalised row (gradients: of the largest `|dy weight|` over
 //! the standard deviation; column sums: of the sum of the sizes of their terms).
 #![allow(unsafe_code)]

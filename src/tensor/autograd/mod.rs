@@ -1,9 +1,9 @@
 //! Gradients by reverse-mode differentiation.
 //!
 //! Every operation on a tensor that tracks gradients puts a node on its result: what the operation was, the nodes its
-//! inputs came from, and the values its gradient will need. [`Tensor::backward`] walks these nodes from the loss back,
+//! inputs came from, and the values its gradient will need. [`Tensor::backward`](super::Tensor::backward) walks these nodes from the loss back,
 //! the latest first, and returns the gradients of the leaves: parameters, and tensors made with
-//! [`Tensor::requires_grad`]. Tensors never change, so nothing a node keeps can become stale.
+//! [`Tensor::requires_grad`](super::Tensor::requires_grad). Tensors never change, so nothing a node keeps can become stale.
 
 mod backward;
 mod checkpointing;

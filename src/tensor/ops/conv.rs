@@ -104,7 +104,7 @@ fn vector(device: &Device, buffer: Buffer) -> Tensor {
 
 impl Tensor {
     /// Convolution (a correlation, as in every neural-network library) of images [n, in, height, width] with a weight
-    /// [out, in / groups, kernel height, kernel width], plus a bias [out], then an activation (identity or ReLU) in the
+    /// [out, in / groups, kernel height, kernel width], plus a bias `[out]`, then an activation (identity or ReLU) in the
     /// same kernel. The result [n, out, out height, out width] lies channels-last in memory; an input in another order
     /// is copied into it first, a weight into [`conv_weight_layout`].
     ///

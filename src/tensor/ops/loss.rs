@@ -24,7 +24,7 @@ pub enum Reduction {
 pub struct ClassLossOptions {
     /// What becomes of the losses of the rows.
     pub reduction: Reduction,
-    /// Weight of each class, [classes]; 1 where there are none.
+    /// Weight of each class, `[classes]`; 1 where there are none.
     pub weights: Option<Tensor>,
     /// Part of each target that is spread evenly over all classes, 0 to 1. Szegedy et al. (2016), arXiv:1512.00567.
     pub smoothing: f64,

@@ -99,7 +99,7 @@ impl Tensor {
         })
     }
 
-    /// x Wᵀ + b, then an activation, in one kernel: x is [.., in], the weight [out, in], the bias [out].
+    /// x Wᵀ + b, then an activation, in one kernel: x is [.., in], the weight [out, in], the bias `[out]`.
     ///
     /// # Errors
     /// Lengths that do not fit, element types or devices that differ.

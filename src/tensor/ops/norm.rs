@@ -274,7 +274,7 @@ impl Tensor {
     }
 
     /// `(x - mean) / √(var + eps) * weight + bias` with mean and variance of each channel over the batch, for an input
-    /// [n, channels, ..] and weight and bias [channels]. Then ReLU where `rectify` is set. Ioffe & Szegedy (2015),
+    /// [n, channels, ..] and weight and bias `[channels]`. Then ReLU where `rectify` is set. Ioffe & Szegedy (2015),
     /// arXiv:1502.03167. The result lies channels-last.
     ///
     /// # Errors
@@ -290,7 +290,7 @@ impl Tensor {
         self.column_norm("batch_norm_train", None, weight, bias, eps, rectify)
     }
 
-    /// The same with mean and variance [channels] given, as in inference.
+    /// The same with mean and variance `[channels]` given, as in inference.
     ///
     /// # Errors
     /// As [`Tensor::batch_norm_train`], but for any number of elements.

@@ -93,7 +93,7 @@ impl SparseMatrix {
         }
     }
 
-    /// The product with a dense matrix [columns, n] or vector [columns]: [rows, n] or [rows]. Sums run along rows of
+    /// The product with a dense matrix [columns, n] or vector `[columns]`: [rows, n] or `[rows]`. Sums run along rows of
     /// this matrix in order, so they are the same bits for any number of threads. Gradients flow to the values and to
     /// the dense operand.
     ///
