@@ -112,7 +112,7 @@ impl<U: Copy, S: Copy> Problem<U, S> {
         let tiles = rows.len().div_ceil(self.kernels.most_rows().min(blocks.tallest));
         let tallest = rows.len().div_ceil(tiles);
         let vectors = match self.b {
-            Operand::Plain { .. } if !blocks.pack_b => self.kernels.most_vectors(tallest).min(blocks.widest),
+            Operand::Plain { .. } => self.kernels.most_vectors(tallest).min(blocks.widest),
             _ => PANEL_VECTORS,
         };
         let width = vectors * self.kernels.lanes;

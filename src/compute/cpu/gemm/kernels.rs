@@ -6,8 +6,8 @@ use super::micro::TileFn;
 
 /// Copies part of an operand to the order that tile kernels stream: `to[s * width + l]` is lane `l` of step `s`.
 ///
-/// The arguments are `to`, the number of lanes written for each step (`width`), those of them that exist (`lanes`, the
-/// rest become zero), the number of steps, `from`, and the distances in `from` between lanes and between steps.
+/// The arguments are `to`, the number of lanes written for each step (`width`), those of them that exist (`lanes`; the
+/// rest get any content, which kernels do not load), the number of steps, `from`, and the distances in `from` between lanes and between steps.
 ///
 /// # Safety
 /// `to` must have room for `steps * width + SLACK` units (the last ones may be overwritten with anything), all named
@@ -16,7 +16,7 @@ pub type PackFn<U> = unsafe fn(*mut U, usize, usize, usize, *const U, usize, usi
 
 /// The same for an operand of another type: converts it, and joins as many elements of k as a unit takes.
 ///
-/// The arguments are `to`, the number of lanes written for each step, those of them that exist (the rest become zero),
+/// The arguments are `to`, the number of lanes written for each step, those of them that exist (the rest get any content),
 /// the steps, the operand's first element, the distances in elements between lanes and between elements of k, and the
 /// number of elements of k there are (those beyond become zero).
 ///

@@ -8,7 +8,7 @@ use super::{Mat, Real};
 /// A matrix in the order that the kernels of one instruction set stream as B.
 ///
 /// Invariant: `data` has ceil(n / width) panels of k steps of `width` elements and slack behind them, where `width` is
-/// that of a packed panel of `isa`; columns beyond n are zero.
+/// that of a packed panel of `isa`.
 #[derive(Debug)]
 pub struct PackedB<T: Real> {
     isa: Isa,

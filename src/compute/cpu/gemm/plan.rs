@@ -67,9 +67,12 @@ impl Blocks {
         // Of a B that comes from memory every tile fetches one cache line a row (see `Share::ahead`): there must be as
         // many tiles as lines.
         let far = s.b_plain && !pack_b && (4..=14).contains(&s.rows) && s.steps * s.cols * s.unit > (6 << 20);
-        let (tallest, widest) = if far { (s.rows.div_ceil(2), 2) } else { (usize::MAX, usize::MAX) };
+        let (tallest, widest) =
+            if far { (s.rows.div_ceil(2), 2) } else { (usize::MAX, if pack_b { 8 } else { usize::MAX }) };
         // Few rows do not pay for fetching so much of B early that it clashes before it is packed.
         let kc = if b_clashes && s.rows < 256 { depth.min(DEPTH / 4 / s.unit) } else { depth };
+        // A panel that few rows use should not leave the first-level cache before they have.
+        let kc = if pack_b && s.rows <= 3 { kc.min(DEPTH / 64) } else { kc };
         let kc = if s.window { s.steps.max(1) } else { kc };
         let (mc, nc) = (A_BLOCK / (kc * s.unit), B_BLOCK / (kc * s.unit));
         let (mc, nc) = if s.window { (mc.min(WINDOW.0), nc.min(WINDOW.1)) } else { (mc, nc) };

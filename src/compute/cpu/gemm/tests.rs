@@ -237,6 +237,64 @@ fn blocking_does_not_change_bits() {
     }
 }
 
+/// The same for `f64`, whose vectors are shorter than the tallest tile, with rows of A and B that are packed.
+#[test]
+fn blocking_of_f64_does_not_change_bits() {
+    for isa in Isa::all_available() {
+        if isa == Isa::Portable {
+            continue;
+        }
+        let cpu = Cpu::with_isa(2, isa);
+        for (m, k, n) in [(60, 512, 600), (100, 1030, 512), (3, 700, 300)] {
+            let (a, b) = (numbers(m * k, 1, |x| x), numbers(k * n, 2, |x| x));
+            for (a, b) in [
+                (Mat::row_major(&a, m, k), Mat::row_major(&b, k, n)),
+                (Mat::col_major(&a, m, k), Mat::col_major(&b, k, n)),
+            ] {
+                let mut c = vec![0.0; m * n];
+                gemm(&cpu, Store::Set, a, b, MatMut::row_major(&mut c, m, n), Epilogue::none());
+                for i in 0..m {
+                    for j in (0..n).step_by(n.div_ceil(17)) {
+                        let want = (0..k).fold(0.0, |sum: f64, k| a.at(i, k).mul_add(b.at(k, j), sum));
+                        assert_eq!(c[i * n + j], want, "{isa} {m}x{k}x{n} ({i}, {j})");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packing puts lane `l` of step `s` at `s * width + l`, for every width that tiles have.
+#[test]
+fn packing_orders_every_element() {
+    fn check<T: Real>(isa: Isa, make: impl Fn(f64) -> T) {
+        let kernels = <T as super::real::Sealed>::kernels(isa);
+        let panels = [1, 2, 4, 8].map(|vectors| vectors * kernels.lanes);
+        for width in (1..=kernels.most_rows()).chain(panels) {
+            for (lanes, steps) in [(width, 37), (width.div_ceil(2), 16), (1, 3)] {
+                for (lane_stride, step_stride) in [(1, lanes + 1), (steps + 2, 1), (2, 3 * lanes)] {
+                    let from = numbers(lanes * lane_stride + steps * step_stride, 1, &make);
+                    let mut to = vec![make(9.0); steps * width + super::kernels::SLACK];
+                    // SAFETY: both slices are as long as packing wants, and the instruction set is available.
+                    unsafe {
+                        (kernels.pack)(to.as_mut_ptr(), width, lanes, steps, from.as_ptr(), lane_stride, step_stride);
+                    }
+                    for s in 0..steps {
+                        for l in 0..lanes {
+                            let want = from[l * lane_stride + s * step_stride];
+                            assert!(to[s * width + l] == want, "{isa} {width} {lanes} ({l}, {s})");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for isa in Isa::all_available() {
+        check(isa, |x| x as f32);
+        check(isa, |x| x);
+    }
+}
+
 /// Each element must be the sum in this order, so the first row of many is the product of that row alone.
 #[test]
 fn a_row_alone_has_the_bits_it_has_among_many() {

@@ -2,11 +2,13 @@
 
 use std::arch::x86_64::*;
 
-/// Bytes of a row that packing fetches ahead.
-const AHEAD: usize = 512;
-
 /// Packs units of 4 bytes whose steps lie next to one another; arguments as for
-/// [`PackFn`](super::kernels::PackFn).
+/// [`PackFn`](super::kernels::PackFn), except that lanes beyond `lanes` get any content.
+///
+/// Neither group of 16 lanes reaches into another, since no width above 16 is not a multiple of it.
+///
+/// Four steps of 16 lanes are loaded so that every 128-bit quarter of a vector holds four steps of one lane, which
+/// leaves 4 x 4 transposes within quarters: half the shuffles of a 16 x 16 transpose.
 ///
 /// # Safety
 /// As for [`PackFn`](super::kernels::PackFn); the caller must have AVX-512 F.
@@ -19,29 +21,41 @@ pub(super) unsafe fn pack_rows_4(
     from: *const i32,
     lane_stride: usize,
 ) {
-    // SAFETY: the caller vouches for both ends; stores beyond `width` are overwritten by the next step's, or lie in
-    // the slack.
+    // SAFETY: the caller vouches for both ends; a lane that is not there is read where lane 0 is. Stores beyond `width`
+    // are overwritten by the next step's, or lie in the slack.
     unsafe {
-        for step in (0..steps).step_by(16) {
-            let count = (steps - step).min(16);
-            let mask = 0xffff >> (16 - count);
-            for lane in (0..width).step_by(16) {
-                let from = from.wrapping_add(lane * lane_stride + step);
-                let mut rows = [_mm512_setzero_si512(); 16];
-                for (i, row) in rows.iter_mut().enumerate() {
-                    if lane + i < lanes {
-                        let from = from.add(i * lane_stride);
-                        *row = _mm512_maskz_loadu_epi32(mask, from);
-                        _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD / 4).cast());
-                    }
+        debug_assert!(width <= 16 || width % 16 == 0);
+        let whole = steps / 4 * 4;
+        for first in (0..width).step_by(16) {
+            let mut at = [from; 16];
+            for (i, at) in at.iter_mut().enumerate() {
+                *at = from.add(if first + i < lanes { (first + i) * lane_stride } else { 0 });
+            }
+            let to = to.add(first);
+            for step in (0..whole).step_by(4) {
+                let mut z = [_mm512_setzero_si512(); 4];
+                for (j, z) in z.iter_mut().enumerate() {
+                    *z = _mm512_castsi128_si512(_mm_loadu_si128(at[j].add(step).cast()));
+                    *z = _mm512_inserti32x4::<1>(*z, _mm_loadu_si128(at[j + 4].add(step).cast()));
+                    *z = _mm512_inserti32x4::<2>(*z, _mm_loadu_si128(at[j + 8].add(step).cast()));
+                    *z = _mm512_inserti32x4::<3>(*z, _mm_loadu_si128(at[j + 12].add(step).cast()));
                 }
-                let steps = transpose_16(rows);
-                let to = to.add(step * width + lane);
-                for (i, units) in steps.iter().enumerate() {
-                    if i < count {
-                        _mm512_storeu_si512(to.add(i * width).cast(), *units);
-                    }
-                }
+                let t = [
+                    _mm512_unpacklo_epi32(z[0], z[1]),
+                    _mm512_unpackhi_epi32(z[0], z[1]),
+                    _mm512_unpacklo_epi32(z[2], z[3]),
+                    _mm512_unpackhi_epi32(z[2], z[3]),
+                ];
+                let to = to.add(step * width);
+                _mm512_storeu_si512(to.cast(), _mm512_unpacklo_epi64(t[0], t[2]));
+                _mm512_storeu_si512(to.add(width).cast(), _mm512_unpackhi_epi64(t[0], t[2]));
+                _mm512_storeu_si512(to.add(2 * width).cast(), _mm512_unpacklo_epi64(t[1], t[3]));
+                _mm512_storeu_si512(to.add(3 * width).cast(), _mm512_unpackhi_epi64(t[1], t[3]));
+            }
+        }
+        for step in whole..steps {
+            for lane in 0..lanes {
+                *to.add(step * width + lane) = from.add(lane * lane_stride + step).read_unaligned();
             }
         }
     }
@@ -62,26 +76,31 @@ pub(super) unsafe fn pack_rows_8(
 ) {
     // SAFETY: as in `pack_rows_4`.
     unsafe {
-        for step in (0..steps).step_by(8) {
-            let count = (steps - step).min(8);
-            let mask = 0xff >> (8 - count);
-            for lane in (0..width).step_by(8) {
-                let from = from.wrapping_add(lane * lane_stride + step);
-                let mut rows = [_mm512_setzero_si512(); 8];
-                for (i, row) in rows.iter_mut().enumerate() {
-                    if lane + i < lanes {
-                        let from = from.add(i * lane_stride);
-                        *row = _mm512_maskz_loadu_epi64(mask, from);
-                        _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD / 8).cast());
-                    }
+        let whole = steps / 2 * 2;
+        for first in (0..width).step_by(8) {
+            let mut at = [from; 8];
+            for (i, at) in at.iter_mut().enumerate() {
+                *at = from.add(if first + i < lanes { (first + i) * lane_stride } else { 0 });
+            }
+            // Lanes beyond the width would overwrite the first ones of the next step.
+            let mask = 0xff_u8 >> (8 - (width - first).min(8));
+            let to = to.add(first);
+            for step in (0..whole).step_by(2) {
+                let mut z = [_mm512_setzero_si512(); 2];
+                for (j, z) in z.iter_mut().enumerate() {
+                    *z = _mm512_castsi128_si512(_mm_loadu_si128(at[j].add(step).cast()));
+                    *z = _mm512_inserti64x2::<1>(*z, _mm_loadu_si128(at[j + 2].add(step).cast()));
+                    *z = _mm512_inserti64x2::<2>(*z, _mm_loadu_si128(at[j + 4].add(step).cast()));
+                    *z = _mm512_inserti64x2::<3>(*z, _mm_loadu_si128(at[j + 6].add(step).cast()));
                 }
-                let steps = transpose_8(rows);
-                let to = to.add(step * width + lane);
-                for (i, units) in steps.iter().enumerate() {
-                    if i < count {
-                        _mm512_storeu_si512(to.add(i * width).cast(), *units);
-                    }
-                }
+                let to = to.add(step * width);
+                _mm512_mask_storeu_epi64(to, mask, _mm512_unpacklo_epi64(z[0], z[1]));
+                _mm512_mask_storeu_epi64(to.add(width), mask, _mm512_unpackhi_epi64(z[0], z[1]));
+            }
+        }
+        for step in whole..steps {
+            for lane in 0..lanes {
+                *to.add(step * width + lane) = from.add(lane * lane_stride + step).read_unaligned();
             }
         }
     }
@@ -111,10 +130,11 @@ pub(super) unsafe fn pack_cols_4(
             }
             return;
         }
-        for first in (0..width).step_by(16) {
-            let count = lanes.saturating_sub(first).min(16);
-            let mask = ((0xffff_u32 << count) >> 16) as u16;
-            for step in 0..steps {
+        // Steps in ascending order, since stores reach into the next one.
+        for step in 0..steps {
+            for first in (0..width).step_by(16) {
+                let count = lanes.saturating_sub(first).min(16);
+                let mask = ((0xffff_u32 << count) >> 16) as u16;
                 let units = _mm512_maskz_loadu_epi32(mask, from.wrapping_add(step * step_stride + first));
                 _mm512_storeu_si512(to.add(step * width + first).cast(), units);
             }
@@ -146,10 +166,11 @@ pub(super) unsafe fn pack_cols_8(
             }
             return;
         }
-        for first in (0..width).step_by(8) {
-            let count = lanes.saturating_sub(first).min(8);
-            let mask = ((0xff_u32 << count) >> 8) as u8;
-            for step in 0..steps {
+        // Steps in ascending order, since stores reach into the next one.
+        for step in 0..steps {
+            for first in (0..width).step_by(8) {
+                let count = lanes.saturating_sub(first).min(8);
+                let mask = ((0xff_u32 << count) >> 8) as u8;
                 let units = _mm512_maskz_loadu_epi64(mask, from.wrapping_add(step * step_stride + first));
                 _mm512_storeu_si512(to.add(step * width + first).cast(), units);
             }
@@ -191,37 +212,6 @@ pub(super) unsafe fn transpose_16(rows: [__m512i; 16]) -> [__m512i; 16] {
             out[4 + i] = _mm512_shuffle_i32x4::<0x88>(half[4 + i], half[12 + i]);
             out[8 + i] = _mm512_shuffle_i32x4::<0xdd>(half[i], half[8 + i]);
             out[12 + i] = _mm512_shuffle_i32x4::<0xdd>(half[4 + i], half[12 + i]);
-        }
-        out
-    }
-}
-
-/// The 8 x 8 transpose of units of 8 bytes.
-///
-/// # Safety
-/// The caller must have AVX-512 F.
-#[inline(always)]
-unsafe fn transpose_8(rows: [__m512i; 8]) -> [__m512i; 8] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let zero = _mm512_setzero_si512();
-        let (mut pairs, mut half, mut out) = ([zero; 8], [zero; 8], [zero; 8]);
-        for i in 0..4 {
-            pairs[2 * i] = _mm512_unpacklo_epi64(rows[2 * i], rows[2 * i + 1]);
-            pairs[2 * i + 1] = _mm512_unpackhi_epi64(rows[2 * i], rows[2 * i + 1]);
-        }
-        // pairs[2 i + j], quarter q: column 2 q + j of rows 2 i, 2 i + 1.
-        for j in 0..2 {
-            half[j] = _mm512_shuffle_i64x2::<0x88>(pairs[j], pairs[2 + j]);
-            half[2 + j] = _mm512_shuffle_i64x2::<0xdd>(pairs[j], pairs[2 + j]);
-            half[4 + j] = _mm512_shuffle_i64x2::<0x88>(pairs[4 + j], pairs[6 + j]);
-            half[6 + j] = _mm512_shuffle_i64x2::<0xdd>(pairs[4 + j], pairs[6 + j]);
-        }
-        for j in 0..2 {
-            out[j] = _mm512_shuffle_i64x2::<0x88>(half[j], half[4 + j]);
-            out[2 + j] = _mm512_shuffle_i64x2::<0x88>(half[2 + j], half[6 + j]);
-            out[4 + j] = _mm512_shuffle_i64x2::<0xdd>(half[j], half[4 + j]);
-            out[6 + j] = _mm512_shuffle_i64x2::<0xdd>(half[2 + j], half[6 + j]);
         }
         out
     }
