@@ -68,6 +68,8 @@ fn loss_gradients() {
         check(&images, |x| x[0].cross_entropy(&targets, &options));
         let pair = [f64s(&[4, 3], 1, &device), f64s(&[4, 3], 2, &device)];
         check(&pair, |x| x[0].mse_loss(&x[1], reduction));
+        check(&pair, |x| x[0].l1_loss(&x[1].permute(&[1, 0])?.contiguous()?.permute(&[1, 0])?, reduction));
+        check(&pair, |x| x[0].huber_loss(&x[1], 0.7, reduction));
         check(&pair, |x| x[0].bce_with_logits(&x[1].sigmoid()?, None, reduction));
         check(&pair, |x| x[0].bce_with_logits(&x[1].sigmoid()?, Some(&f64s(&[3], 3, &device).exp()?), reduction));
     }

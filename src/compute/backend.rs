@@ -7,7 +7,6 @@ use super::dtype::{DType, Element};
 use super::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
 use super::memory::Buffer;
 use super::shape::Layout;
-use super::windows::Pooling;
 use crate::rng::Key;
 
 /// An input of a kernel: a buffer and where its elements lie in it.
@@ -79,6 +78,9 @@ pub enum Reduce {
     Min,
 }
 
+/// Losses of pairs of numbers.
+pub use super::cpu::pair_loss::PairLoss;
+
 /// Function applied to a product while it is in cache.
 pub use super::cpu::gemm::Activation;
 /// What a step of an optimizer does to each element, and the columns it works on.
@@ -86,6 +88,9 @@ pub use super::cpu::optimizer::{Rule, Update};
 
 /// Sizes of a convolution, and the memory order its kernels take.
 pub use super::cpu::conv::{ConvOptions, ConvShape};
+
+/// Sizes of a pooling, and the memory order its kernels take.
+pub use super::cpu::pooling::{PoolOptions, PoolShape};
 
 /// A loss over classes: what each row of logits (or logarithms of probabilities) is compared with.
 ///
@@ -114,7 +119,7 @@ pub struct Product<'a> {
     pub a: Arg<'a>,
     /// k x n, or batch x k x n.
     pub b: Arg<'a>,
-    /// n numbers, added to each row.
+    /// n numbers, added to each row; `f32` where the operands have 16 bits.
     pub bias: Option<Arg<'a>>,
     /// Applied last.
     pub activation: Activation,
@@ -182,6 +187,8 @@ pub struct Quantised {
 pub struct QuantWeight<'a> {
     /// `i8`, [k, n] row-major.
     pub bytes: Arg<'a>,
+    /// `i32`, [n]: sum of each column.
+    pub sums: Arg<'a>,
     /// `f32`, [n]: size of a step of each column.
     pub scales: Arg<'a>,
     /// `f32`, [n].
@@ -258,15 +265,15 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     fn conv_input_grad(&self, shape: &ConvShape, dy: Arg<'_>, weight: Arg<'_>, dx: &mut Buffer);
     /// Gradients of a convolution's weight and bias from that of its output. `f32`, `f64`.
     fn conv_weight_grad(&self, shape: &ConvShape, x: Arg<'_>, dy: Arg<'_>, dw: &mut Buffer, db: Option<&mut Buffer>);
-    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. `taps` (`i32`) receives
-    /// the tap (row by row) it lies at, -1 where 0 is larger than or equal to all. `f32`, `f64`.
-    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>);
-    /// Gradient of the input of [`Backend::max_pool`] from its `taps`. `f32`, `f64`.
-    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
-    /// The mean under each window: of all taps where `count_padding` is set, else of those in the input. `f32`, `f64`.
-    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer);
+    /// The largest element under each window; NaN if any is; where `rectify` is set, at least 0. Operands of poolings
+    /// lie as [`PoolShape`] says. `f32`, `f64`.
+    fn max_pool(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, out: &mut Buffer);
+    /// Gradient of the input `x` of [`Backend::max_pool`]: the first of equal elements gets it. `f32`, `f64`.
+    fn max_pool_grad(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer);
+    /// The mean under each window. `f32`, `f64`.
+    fn avg_pool(&self, pool: &PoolShape, x: Arg<'_>, out: &mut Buffer);
     /// Gradient of the input of [`Backend::avg_pool`]. `f32`, `f64`.
-    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer);
+    fn avg_pool_grad(&self, pool: &PoolShape, dy: Arg<'_>, dx: &mut Buffer);
     /// Sum of the weights of the targets that are not ignored (their number where there are no weights), or the first
     /// target that names none of `classes` classes.
     fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> std::result::Result<f64, i32>;
@@ -297,8 +304,17 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
         through_moments: bool,
         grad: NormGrad<'_>,
     );
+    /// `(x - mean) / √(var + eps)` with the moments of all elements; `stats` receives the mean and `1/√(var + eps)`, one
+    /// number each. Dense input, in memory order. `f32`, `f64`.
+    fn standardise(&self, x: Arg<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>);
+    /// The loss of every pair. Dense inputs of one memory order. `f32`, `f64`.
+    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer);
+    /// `scale` times the sum of [`Backend::pair_loss`], one number.
+    fn pair_loss_sum(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer);
+    /// `scale` times the derivative of [`Backend::pair_loss`] by `a`.
+    fn pair_loss_grad(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, da: &mut Buffer);
     /// `out[i]` is `x[i] / (1 - rate)`, or 0 with probability `rate`; which depends on `key` and i only. Dense input, in
-    /// memory order. Floating point.
+    /// memory order. `f32`, `f64`.
     fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer);
     /// `out[o, i, :] = x[o, index[i], :]` for `x` of [outer, n, inner], row-major; `index` (`i32`) is below n. Any type.
     fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer);

@@ -19,12 +19,11 @@ mod rows;
 mod shape;
 pub mod simd;
 mod threads;
-mod windows;
 
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
-    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, Product,
-    QuantWeight, Quantised, Reduce, Rule, SparseArg, Unary, UnarySaved, Update,
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, PairLoss,
+    PoolOptions, PoolShape, Product, QuantWeight, Quantised, Reduce, Rule, SparseArg, Unary, UnarySaved, Update,
 };
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
@@ -35,4 +34,3 @@ pub use memory::{Buffer, Pool, PoolFigures};
 pub use rows::Rows;
 pub use shape::{Layout, MAX_RANK, Shape, Strides};
 pub use threads::{Barrier, Crew};
-pub use windows::Pooling;

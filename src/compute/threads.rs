@@ -371,7 +371,9 @@ mod tests {
             assert!(outcome.is_err());
         }
         let sum = AtomicUsize::new(0);
-        crew.run(&|worker| drop(sum.fetch_add(worker + 1, Ordering::Relaxed)));
+        crew.run(&|worker| {
+            sum.fetch_add(worker + 1, Ordering::Relaxed);
+        });
         assert_eq!(sum.load(Ordering::Relaxed), 6);
     }
 
@@ -383,7 +385,11 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        crew.run(&|_| crew.run(&|_| drop(hits.fetch_add(1, Ordering::Relaxed))));
+                        crew.run(&|_| {
+                            crew.run(&|_| {
+                                hits.fetch_add(1, Ordering::Relaxed);
+                            });
+                        });
                     }
                 });
             }

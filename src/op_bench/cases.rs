@@ -90,6 +90,9 @@ fn narrow(device: &Device) -> Result<Vec<Case>> {
         let (a, b) = (uniform(&[n, n], 1, device)?.to_dtype(dtype)?, uniform(&[n, n], 2, device)?.to_dtype(dtype)?);
         cases.push(case(format!("{dtype} {n}x{n}x{n}"), product_operations(n, n, n), move || forget(|| a.matmul(&b))));
     }
+    let byte = |stream| uniform(&[n, n], stream, device)?.mul_scalar(200.0)?.to_dtype(DType::I8);
+    let (a, b) = (byte(1)?, byte(2)?);
+    cases.push(case(format!("i8 {n}x{n}x{n}"), product_operations(n, n, n), move || forget(|| a.matmul(&b))));
     Ok(cases)
 }
 
@@ -232,7 +235,7 @@ fn lenet(device: &Device) -> Result<Sequential> {
         .push(Conv2d::new(6, 16, [5, 5], ConvOptions::default(), device, &mut rng)?)
         .push(Relu)
         .push(MaxPool2d::new([2, 2]))
-        .push(Flatten::default())
+        .push(Flatten)
         .push(Linear::new(400, 120, device, &mut rng)?)
         .push(Relu)
         .push(Linear::new(120, 84, device, &mut rng)?)

@@ -38,7 +38,8 @@ pub struct LossScale {
     pub floor: f64,
     /// Largest scale; default 2²⁴.
     pub ceiling: f64,
-    state: LossScaleState,
+    /// What it has found so far; save it, and set it again to go on.
+    pub state: LossScaleState,
 }
 
 /// What a [`LossScale`] has found so far: plain data to save and restore.
@@ -72,9 +73,12 @@ impl LossScale {
     /// # Errors
     /// The scale is not above 0 and finite.
     pub fn new(scale: f64) -> Result<Self> {
-        let mut own = Self::default();
-        own.load_state(LossScaleState { scale, good_steps: 0, skipped: 0 })?;
-        Ok(own)
+        if !(scale > 0.0 && scale.is_finite()) {
+            return Err(Error::Usage(format!(
+                "a loss cannot be scaled by {scale}; the scale must be above 0 and finite"
+            )));
+        }
+        Ok(Self { state: LossScaleState { scale, good_steps: 0, skipped: 0 }, ..Self::default() })
     }
 
     /// What the loss is multiplied by now.
@@ -137,26 +141,6 @@ impl LossScale {
             state.scale = (state.scale * self.growth).min(self.ceiling.max(state.scale));
         }
     }
-
-    /// What it has found so far.
-    pub fn state(&self) -> LossScaleState {
-        self.state
-    }
-
-    /// Goes on from a saved state.
-    ///
-    /// # Errors
-    /// The scale is not above 0 and finite.
-    pub fn load_state(&mut self, state: LossScaleState) -> Result<()> {
-        if !(state.scale > 0.0 && state.scale.is_finite()) {
-            return Err(Error::Usage(format!(
-                "a loss cannot be scaled by {}; the scale must be above 0 and finite",
-                state.scale
-            )));
-        }
-        self.state = state;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -179,8 +163,7 @@ mod tests {
         assert_eq!([after(false), after(false), after(false)], [131_072.0; 3]);
         assert_eq!([after(true), after(true), after(true), after(true), after(true)][4], 8192.0);
         assert_eq!(scale.skipped(), 7);
-        let mut other = LossScale::default();
-        other.load_state(scale.state()).unwrap();
+        let other = LossScale { state: scale.state, ..LossScale::default() };
         assert_eq!((other.scale(), other.skipped()), (8192.0, 7));
         assert!(LossScale::new(0.0).is_err() && LossScale::new(f64::INFINITY).is_err());
     }

@@ -10,6 +10,8 @@ use crate::tensor::Tensor;
 struct Weights {
     /// [inputs, outputs] row-major.
     bytes: Tensor,
+    /// Sum of each column.
+    sums: Tensor,
     scales: Tensor,
     bias: Option<Tensor>,
     input: Quantised,
@@ -27,7 +29,7 @@ impl Weights {
         device: &Device,
     ) -> Result<Self> {
         let mut bytes = vec![0i8; inputs * outputs];
-        let mut scales = vec![0f32; outputs];
+        let (mut scales, mut sums) = (vec![0f32; outputs], vec![0i32; outputs]);
         for (o, row) in matrix.chunks_exact(inputs).enumerate() {
             let largest = row.iter().fold(0f32, |m, w| m.max(w.abs()));
             if !largest.is_finite() {
@@ -36,11 +38,14 @@ impl Weights {
             let scale = (largest / 127.0).max(1e-12);
             scales[o] = scale;
             for (i, w) in row.iter().enumerate() {
-                bytes[i * outputs + o] = (w / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+                let byte = (w / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+                bytes[i * outputs + o] = byte;
+                sums[o] += i32::from(byte);
             }
         }
         Ok(Self {
             bytes: Tensor::new(&bytes, [inputs, outputs], device)?,
+            sums: Tensor::new(&sums, [outputs], device)?,
             scales: Tensor::new(&scales, [outputs], device)?,
             bias,
             input,
@@ -51,6 +56,7 @@ impl Weights {
     fn weight(&self) -> QuantWeight<'_> {
         QuantWeight {
             bytes: self.bytes.arg(),
+            sums: self.sums.arg(),
             scales: self.scales.arg(),
             bias: self.bias.as_ref().map(Tensor::arg),
             input: self.input,

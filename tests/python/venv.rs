@@ -21,12 +21,18 @@ pub fn python_with_bmtk() -> Option<PathBuf> {
     found(install("python-bmtk", &[&with, &bmtk], "import h5py, libsonata, bmtk.utils.sonata"))
 }
 
+/// Python with `safetensors` and NumPy.
+#[allow(dead_code)]
+pub fn python_with_safetensors() -> Option<PathBuf> {
+    found(install("python-tensors", &[&["safetensors>=0.4", "numpy"]], "import safetensors.numpy, numpy"))
+}
+
 fn found(installed: Result<PathBuf, String>) -> Option<PathBuf> {
     match installed {
         Ok(python) => Some(python),
         Err(reason) if std::env::var_os("TESSERA_REQUIRE_PYTHON").is_some() => panic!("{reason}"),
         Err(reason) => {
-            println!("skipped: no Python with h5py and libsonata: {reason}");
+            println!("skipped: no Python with the packages this test reads with: {reason}");
             None
         }
     }

@@ -14,8 +14,7 @@ const GRAIN: usize = 16_384;
 /// An element that converts to `U`.
 ///
 /// To a floating-point type: rounded to nearest even, NaN stays one, what is too large becomes infinite. To an integer:
-/// the nearest one (ties to even) of those the type has; NaN becomes 0. Above 2^31 - 128, the largest `f32` below
-/// 2^31, `i32` saturates at that.
+/// towards zero, to the nearest bound where the type has no such number; NaN becomes 0.
 pub trait Cast<U>: Copy + Send + Sync + 'static {
     /// Converts as many elements as the lanes hold.
     ///
@@ -82,13 +81,6 @@ impl<T: Cast<U>, U: Copy> SingleKernel for Run<T, U> {
     }
 }
 
-/// Into `low..=high`, NaN to 0.
-#[inline(always)]
-fn bounded<V: Single>(x: V, low: f64, high: f64) -> V {
-    let x = V::select(x.is_nan(), V::zero(), x);
-    V::of(high).min(V::of(low).max(x))
-}
-
 macro_rules! casts {
     ($($from:ty => $to:ty: |$f:ident, $t:ident| $body:expr;)*) => { $(
         impl Cast<$to> for $from {
@@ -119,9 +111,29 @@ casts! {
     i8 => f32: |from, to| V::load_i8(from).store(to);
     u8 => f32: |from, to| V::load_u8(from).store(to);
     i32 => f32: |from, to| V::load_i32(from).store(to);
-    f32 => i8: |from, to| bounded(V::load(from), -128.0, 127.0).store_i8(to);
-    f32 => u8: |from, to| bounded(V::load(from), 0.0, 255.0).store_u8(to);
-    f32 => i32: |from, to| bounded(V::load(from), -2_147_483_648.0, 2_147_483_520.0).store_i32(to);
+}
+
+/// Conversions that `as` makes; plain loops become vector instructions.
+macro_rules! plain_casts {
+    ($($from:ty => $($to:ty),+;)*) => { $($(
+        impl Cast<$to> for $from {
+            #[inline(always)]
+            unsafe fn lanes<V: Single>(from: *const $from, to: *mut $to) {
+                for l in 0..V::LANES {
+                    // SAFETY: the caller's promise.
+                    unsafe { *to.add(l) = *from.add(l) as $to };
+                }
+            }
+        }
+    )+)* };
+}
+
+plain_casts! {
+    f32 => i8, u8, i32;
+    f64 => i8, u8, i32;
+    i8 => f64, i32;
+    u8 => f64, i32;
+    i32 => f64;
 }
 
 #[cfg(test)]
@@ -188,17 +200,22 @@ mod tests {
     }
 
     #[test]
-    fn integers_saturate() {
+    fn integers_truncate_and_saturate() {
         let mut x = singles();
         x.extend((-600..600).map(|i| i as f32 * 0.25));
-        check(&x, |x| x.round_ties_even() as i8, |a, b| a == b);
-        check(&x, |x| x.round_ties_even() as u8, |a, b| a == b);
-        let exact = |x: f32| if x.is_nan() { 0 } else { x.min(2_147_483_520.0).round_ties_even() as i32 };
-        check(&x, exact, |a, b| a == b);
+        check(&x, |x| x as i8, |a, b| a == b);
+        check(&x, |x| x as u8, |a, b| a == b);
+        check(&x, |x| x as i32, |a, b| a == b);
+        let wide: Vec<f64> = x.iter().map(|x| f64::from(*x) * 1.000_000_03).collect();
+        check(&wide, |x| x as i8, |a, b| a == b);
+        check(&wide, |x| x as i32, |a, b| a == b);
         check(&(0..=255).collect::<Vec<u8>>(), f32::from, |a: f32, b| a == b);
+        check(&(0..=255).collect::<Vec<u8>>(), i32::from, |a: i32, b| a == b);
         check(&(-128..=127).collect::<Vec<i8>>(), f32::from, |a: f32, b| a == b);
+        check(&(-128..=127).collect::<Vec<i8>>(), f64::from, |a: f64, b| a == b);
         let whole: Vec<i32> =
             (i64::from(i32::MIN)..=i64::from(i32::MAX)).step_by(9_999_991).map(|i| i as i32).collect();
         check(&whole, |i| i as f32, |a, b| a == b);
+        check(&whole, f64::from, |a: f64, b| a == b);
     }
 }

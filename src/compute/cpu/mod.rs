@@ -6,9 +6,11 @@
 //! machine can.
 
 mod backend;
+pub mod batch_norm;
 pub mod binary;
 pub mod cast;
 pub mod columns;
+pub mod compare;
 pub mod conv;
 pub mod copy;
 pub mod cross_entropy;
@@ -19,13 +21,16 @@ pub mod lif;
 pub mod map;
 pub mod math;
 pub mod optimizer;
+pub mod pair_loss;
 mod parts;
 pub mod pooling;
+pub mod random;
 pub mod reduce;
 mod row;
 mod scratch;
 pub mod softmax;
 pub mod sparse;
+pub mod standardise;
 mod strided;
 pub mod unary;
 pub mod walk;

@@ -6,6 +6,10 @@
 //! `71 * 2^-24` times the sum of the terms' sizes, however many they are.
 #![allow(unsafe_code)]
 
+mod columns;
+
+pub use columns::{reduce_axis, reduce_columns, sum_columns};
+
 use super::lanes::{Float, Kernel, Vector, dispatch};
 use super::map::{Map, length};
 use super::strided::{Shared, split_rows};
@@ -223,7 +227,7 @@ pub fn reduce_rows_block<T: Float>(isa: Isa, op: Reduction, x: &[T], columns: us
 ///
 /// # Panics
 /// If `x` has not `out.len() * columns` elements, or `columns` is 0.
-pub fn argmax_rows<T: Float>(cpu: &Cpu, x: &[T], columns: usize, out: &mut [i64]) {
+pub fn argmax_rows<T: Float>(cpu: &Cpu, x: &[T], columns: usize, out: &mut [i32]) {
     arg_rows::<T, true>(cpu, x, columns, out);
 }
 
@@ -231,11 +235,11 @@ pub fn argmax_rows<T: Float>(cpu: &Cpu, x: &[T], columns: usize, out: &mut [i64]
 ///
 /// # Panics
 /// If `x` has not `out.len() * columns` elements, or `columns` is 0.
-pub fn argmin_rows<T: Float>(cpu: &Cpu, x: &[T], columns: usize, out: &mut [i64]) {
+pub fn argmin_rows<T: Float>(cpu: &Cpu, x: &[T], columns: usize, out: &mut [i32]) {
     arg_rows::<T, false>(cpu, x, columns, out);
 }
 
-fn arg_rows<T: Float, const MAX: bool>(cpu: &Cpu, x: &[T], columns: usize, out: &mut [i64]) {
+fn arg_rows<T: Float, const MAX: bool>(cpu: &Cpu, x: &[T], columns: usize, out: &mut [i32]) {
     let rows = out.len();
     assert_eq!(x.len(), rows * columns, "{rows} rows of {columns}");
     assert!(rows == 0 || columns > 0, "rows without elements have no largest one");
@@ -246,7 +250,7 @@ fn arg_rows<T: Float, const MAX: bool>(cpu: &Cpu, x: &[T], columns: usize, out: 
         for (row, out) in x[part.start * columns..].chunks_exact(columns).zip(out) {
             let best = extreme::<T, MAX>(cpu.isa, &Shared(row.as_ptr()), 0..columns);
             let place = row.iter().position(|x| *x == best || x.is_nan());
-            *out = place.expect("the extreme is one of the row") as i64;
+            *out = place.expect("the extreme is one of the row") as i32;
         }
     });
 }

@@ -1,6 +1,6 @@
 //! Dropout.
 
-use super::check_float;
+use super::{check_float, narrowed, wide};
 use crate::compute::Layout;
 use crate::error::{Error, Result};
 use crate::rng::Key;
@@ -49,9 +49,10 @@ impl Tensor {
         if rate == 1.0 {
             return self.full_like(0.0);
         }
-        let device = self.device();
-        Self::filled(device, self.dtype(), self.layout().dense_like(), |out| {
-            device.backend().dropout(self.arg(), rate, key, out);
-        })
+        let (x, device) = (wide(self)?, self.device());
+        let y = Self::filled(device, x.dtype(), self.layout().dense_like(), |out| {
+            device.backend().dropout(x.arg(), rate, key, out);
+        })?;
+        narrowed(y, self.dtype())
     }
 }

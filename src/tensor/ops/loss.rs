@@ -1,7 +1,7 @@
 //! Losses.
 
-use super::{autocast, check_device, check_float, check_same, wide};
-use crate::compute::{ClassLoss, DType, Layout, Shape};
+use super::{autocast, check_device, check_float, check_same, narrowed, wide};
+use crate::compute::{ClassLoss, DType, Layout, PairLoss, Shape};
 use crate::error::{Error, Result};
 use crate::precision::{self, OpClass};
 use crate::tensor::Tensor;
@@ -177,37 +177,122 @@ impl Tensor {
     /// # Errors
     /// Shapes, element types or devices that differ.
     pub fn mse_loss(&self, target: &Self, reduction: Reduction) -> Result<Self> {
-        if precision::current().is_some() {
-            let (x, target) = (autocast(OpClass::Sensitive, self)?, autocast(OpClass::Sensitive, target)?);
-            return precision::under(None, || x.mse_loss(&target, reduction));
+        self.pair_loss("mse_loss", PairLoss::Squared, target, reduction)
+    }
+
+    /// Absolute difference to a target of the same shape; slope 0 where they are equal.
+    ///
+    /// # Errors
+    /// As [`Tensor::mse_loss`].
+    pub fn l1_loss(&self, target: &Self, reduction: Reduction) -> Result<Self> {
+        self.pair_loss("l1_loss", PairLoss::Absolute, target, reduction)
+    }
+
+    /// Half of the squared difference to a target of the same shape up to a distance of `delta`, and
+    /// `delta (distance - delta/2)` beyond. Huber (1964).
+    ///
+    /// # Errors
+    /// As [`Tensor::mse_loss`], and where `delta` is not above 0.
+    pub fn huber_loss(&self, target: &Self, delta: f64, reduction: Reduction) -> Result<Self> {
+        const OP: &str = "huber_loss";
+        if delta.is_nan() || delta <= 0.0 {
+            return Err(Error::op(OP, format!("delta is {delta}; it must be above 0")));
         }
-        check_pair("mse_loss", self, target)?;
-        self.sub(target)?.square()?.reduce_loss(reduction)
+        self.pair_loss(OP, PairLoss::Huber { delta }, target, reduction)
     }
 
     /// Cross-entropy of the sigmoid of these logits and targets between 0 and 1 of the same shape:
     /// `-(w y ln σ(x) + (1 - y) ln(1 - σ(x)))`, where `positive_weight` gives w (it broadcasts to the shape) or is 1.
     ///
     /// # Errors
-    /// Shapes, element types or devices that differ.
+    /// As [`Tensor::mse_loss`].
     pub fn bce_with_logits(&self, target: &Self, positive_weight: Option<&Self>, reduction: Reduction) -> Result<Self> {
+        const OP: &str = "bce_with_logits";
+        let Some(weight) = positive_weight else {
+            return self.pair_loss(OP, PairLoss::Logit, target, reduction);
+        };
         if precision::current().is_some() {
             let (x, target) = (autocast(OpClass::Sensitive, self)?, autocast(OpClass::Sensitive, target)?);
-            let weight = positive_weight.map(|weight| autocast(OpClass::Sensitive, weight)).transpose()?;
-            return precision::under(None, || x.bce_with_logits(&target, weight.as_ref(), reduction));
+            let weight = autocast(OpClass::Sensitive, weight)?;
+            return precision::under(None, || x.bce_with_logits(&target, Some(&weight), reduction));
         }
-        check_pair("bce_with_logits", self, target)?;
-        let losses = match positive_weight {
-            // ln(1 + eˣ) - x y
-            None => self.softplus()?.sub(&self.mul(target)?)?,
-            // (1 - y) x + (1 + (w - 1) y) ln(1 + e⁻ˣ)
-            Some(weight) => {
-                let factor = weight.add_scalar(-1.0)?.mul(target)?.add_scalar(1.0)?;
-                let rest = target.neg()?.add_scalar(1.0)?.mul(self)?;
-                rest.add(&self.neg()?.softplus()?.mul(&factor)?)?
+        check_pair(OP, self, target)?;
+        // (1 - y) x + (1 + (w - 1) y) ln(1 + e⁻ˣ)
+        let factor = weight.add_scalar(-1.0)?.mul(target)?.add_scalar(1.0)?;
+        let rest = target.neg()?.add_scalar(1.0)?.mul(self)?;
+        rest.add(&self.neg()?.softplus()?.mul(&factor)?)?.reduce_loss(reduction)
+    }
+
+    fn pair_loss(&self, op: &'static str, loss: PairLoss, target: &Self, reduction: Reduction) -> Result<Self> {
+        if precision::current().is_some() {
+            let (x, target) = (autocast(OpClass::Sensitive, self)?, autocast(OpClass::Sensitive, target)?);
+            return precision::under(None, || x.pair_loss(op, loss, &target, reduction));
+        }
+        check_pair(op, self, target)?;
+        let x = self.dense()?;
+        let target = target.in_order_of(x.layout())?;
+        let (a, b, device) = (wide(&x)?, wide(&target)?, self.device());
+        let scale = match reduction {
+            Reduction::Mean if self.is_empty() => {
+                return Err(Error::op(op, format!("shape {} has no elements, so no mean", self.shape())));
             }
+            Reduction::Mean => 1.0 / self.len() as f64,
+            _ => 1.0,
         };
-        losses.reduce_loss(reduction)
+        let y = if reduction == Reduction::None {
+            Self::filled(device, a.dtype(), x.layout().dense_like(), |out| {
+                device.backend().pair_loss(loss, a.arg(), b.arg(), out);
+            })?
+        } else {
+            Self::filled(device, a.dtype(), Layout::row_major(Shape::SCALAR), |out| {
+                device.backend().pair_loss_sum(loss, scale, a.arg(), b.arg(), out);
+            })?
+        };
+        let y = narrowed(y, self.dtype())?;
+        Ok(record(&[&x, &target], y, || PairLossRule { op, loss, scale, x: x.clone(), target: target.clone() }))
+    }
+}
+
+struct PairLossRule {
+    op: &'static str,
+    loss: PairLoss,
+    scale: f64,
+    /// Both dense in the same order.
+    x: Tensor,
+    target: Tensor,
+}
+
+impl Backward for PairLossRule {
+    fn name(&self) -> &'static str {
+        self.op
+    }
+    fn backward(&self, tape: &mut Tape<'_>, dy: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        let Some(dy) = &dy[0] else { return Ok(vec![None, None]) };
+        let (a, b, device) = (wide(&self.x)?, wide(&self.target)?, dy.device());
+        let one = dy.shape().rank() == 0 && self.x.shape().rank() > 0;
+        let scale = self.scale * if one { dy.item()? } else { 1.0 };
+        let mut slope = Tensor::filled(device, a.dtype(), a.layout().dense_like(), |da| {
+            device.backend().pair_loss_grad(self.loss, scale, a.arg(), b.arg(), da);
+        })?;
+        if !one {
+            slope = slope.mul(&wide(dy)?)?;
+        }
+        let dx = tape.needs(0).then(|| narrowed(slope.clone(), self.x.dtype())).transpose()?;
+        let dtarget = match self.loss {
+            _ if !tape.needs(1) => None,
+            // Linear in the target.
+            PairLoss::Logit => {
+                let factor = if one { wide(dy)?.mul_scalar(-self.scale)? } else { wide(dy)?.neg()? };
+                Some(narrowed(a.mul(&factor)?, self.target.dtype())?)
+            }
+            // Functions of the difference.
+            _ => Some(narrowed(slope.neg()?, self.target.dtype())?),
+        };
+        Ok(vec![dx, dtarget])
+    }
+    fn saved(&self, visit: &mut dyn FnMut(&Tensor)) {
+        visit(&self.x);
+        visit(&self.target);
     }
 }
 

@@ -30,7 +30,7 @@ impl Backward for MatmulRule {
 
 impl Tensor {
     /// Product of matrices [m, k] and [k, n], or of batches of them [.., m, k] and [.., k, n] whose leading axes
-    /// broadcast. Operands may be transposed views; neither is copied.
+    /// broadcast. Operands may be transposed views; neither is copied. `i8` matrices give `i32`.
     ///
     /// # Errors
     /// Inner lengths that differ, leading axes that do not broadcast, element types or devices that differ.
@@ -41,6 +41,9 @@ impl Tensor {
             return precision::under(None, || a.matmul(&b));
         }
         check_same(OP, self, other)?;
+        if self.dtype() == DType::I8 {
+            return self.matmul_i8(other);
+        }
         check_float(OP, self)?;
         let (ra, rb) = (self.shape().rank(), other.shape().rank());
         if ra < 2 || rb < 2 {
@@ -78,6 +81,24 @@ impl Tensor {
         Ok(record(&[self, other], out, || MatmulRule { a: self.clone(), b: other.clone() }))
     }
 
+    /// Product of 8-bit matrices with exact 32-bit sums.
+    fn matmul_i8(&self, other: &Self) -> Result<Self> {
+        let (a, b) = (self.shape(), other.shape());
+        if a.rank() != 2 || b.rank() != 2 || a.dims()[1] != b.dims()[0] {
+            return Err(Error::op("matmul", format!("8-bit matrices {a} and {b} do not fit: [m, k] and [k, n] do")));
+        }
+        let at = Layout::row_major([a.dims()[0], b.dims()[1]].into());
+        let device = self.device();
+        if a.is_empty() || b.is_empty() {
+            return Self::zeros(at.shape, DType::I32, device);
+        }
+        Self::filled(device, DType::I32, at, |out| {
+            let (a, b) = (self.arg(), other.arg());
+            let product = Product { a, b, bias: None, activation: Activation::Identity, keep: None };
+            device.backend().product(product, out, &at);
+        })
+    }
+
     /// x Wᵀ + b, then an activation, in one kernel: x is [.., in], the weight [out, in], the bias [out].
     ///
     /// # Errors
@@ -86,8 +107,7 @@ impl Tensor {
         const OP: &str = "linear";
         if precision::current().is_some() {
             let (x, w) = (autocast(OpClass::Product, self)?, autocast(OpClass::Product, weight)?);
-            let bias = bias.map(|bias| autocast(OpClass::Product, bias)).transpose()?;
-            return precision::under(None, || x.linear(&w, bias.as_ref(), activation));
+            return precision::under(None, || x.linear(&w, bias, activation));
         }
         check_same(OP, self, weight)?;
         check_float(OP, self)?;
@@ -103,9 +123,13 @@ impl Tensor {
             ));
         }
         let outputs = weight.dims()[0];
+        // Sums of 16-bit operands are kept in f32; so is what is added to them.
+        let narrow = matches!(self.dtype(), DType::F16 | DType::Bf16);
         if let Some(bias) = bias {
-            check_same(OP, self, bias)?;
             check_device(OP, self, bias)?;
+            if bias.dtype() != DType::F32 || !narrow {
+                check_same(OP, self, bias)?;
+            }
             if bias.dims() != [outputs] {
                 return Err(Error::op(OP, format!("bias {} does not fit weight {}", bias.shape(), weight.shape())));
             }
@@ -124,7 +148,8 @@ impl Tensor {
             _ => None,
         };
         let wt = weight.detach().t()?;
-        let bias_now = bias.map(Tensor::contiguous).transpose()?;
+        let sum_type = if narrow { DType::F32 } else { self.dtype() };
+        let bias_now = bias.map(|bias| bias.detach().contiguous()?.to_dtype(sum_type)).transpose()?;
         let y = Self::filled(device, self.dtype(), at, |out| {
             let product = Product {
                 a: x.arg(),
@@ -144,7 +169,7 @@ impl Tensor {
         let y = record(&inputs, y, || LinearRule {
             x: x.clone(),
             weight: weight.clone(),
-            bias: bias.is_some(),
+            bias: bias.map(Self::dtype),
             activation,
             kept,
         });
@@ -155,7 +180,8 @@ impl Tensor {
 struct LinearRule {
     x: Tensor,
     weight: Tensor,
-    bias: bool,
+    /// Type of the bias, if there is one.
+    bias: Option<DType>,
     activation: Activation,
     /// The result of ReLU, or what another activation was applied to.
     kept: Option<Tensor>,
@@ -167,17 +193,23 @@ impl Backward for LinearRule {
     }
 
     fn backward(&self, tape: &mut Tape<'_>, dy: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
-        let Some(dy) = &dy[0] else { return Ok(vec![None; 2 + usize::from(self.bias)]) };
+        let Some(dy) = &dy[0] else { return Ok(vec![None; 2 + usize::from(self.bias.is_some())]) };
         let dz = match &self.kept {
             None => dy.clone(),
             Some(kept) => dy.through(activation_as_unary(self.activation), kept)?,
         };
         // The gradient of the weight is made in the order the weight is stored in: (out, in) from (in, out).
         let dw = tape.needs(1).then(|| self.x.t()?.matmul(&dz)?.t()).transpose()?;
-        let db = (self.bias && tape.needs(2)).then(|| dz.sum(&[0], false)).transpose()?;
+        let db = match self.bias {
+            Some(dtype) if tape.needs(2) => {
+                let wide = if dz.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+                Some(dz.to_dtype(wide)?.sum(&[0], false)?.to_dtype(dtype)?)
+            }
+            _ => None,
+        };
         let dx = tape.needs(0).then(|| dz.matmul(&self.weight)).transpose()?;
         let mut all = vec![dx, dw];
-        if self.bias {
+        if self.bias.is_some() {
             all.push(db);
         }
         Ok(all)

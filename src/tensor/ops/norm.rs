@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The dense elements of a tensor as rows of `cols`, in the order they lie in memory.
 fn matrix(x: &Tensor, cols: usize) -> Tensor {
-    let rows = if cols == 0 { 0 } else { x.len() / cols };
+    let rows = x.len().checked_div(cols).unwrap_or(0);
     x.view(Layout { offset: x.layout().offset, ..Layout::row_major([rows, cols].into()) })
 }
 
@@ -216,10 +216,24 @@ impl Tensor {
         if self.is_empty() {
             return Err(Error::op(OP, format!("shape {} has no elements", self.shape())));
         }
-        self.dense()?.row_norm(OP, self.dims(), None, None, eps)
+        let (own, device) = (self.dense()?, self.device());
+        let x = wide(&own)?;
+        let mut stats = if records_gradients() && self.tracks_grad() {
+            Some([device.buffer(x.dtype(), 1)?, device.buffer(x.dtype(), 1)?])
+        } else {
+            None
+        };
+        let y = Self::filled(device, x.dtype(), x.layout().dense_like(), |out| {
+            device.backend().standardise(x.arg(), eps, out, stats.as_mut().map(|stats| stats.each_mut()));
+        })?;
+        let y = narrowed(y, self.dtype())?;
+        let Some(stats) = stats else { return Ok(y) };
+        let stats = stats.map(|buffer| of(device, buffer, [1].into()));
+        let cols = self.len();
+        Ok(record(&[&own], y, || RowNormRule { op: OP, x: own.clone(), cols, stats, weight: None, bias: None }))
     }
 
-    /// Of a dense tensor.
+    /// Of a row-major tensor.
     fn row_norm(
         &self,
         op: &'static str,
@@ -305,7 +319,7 @@ impl Tensor {
             return Err(Error::op(op, format!("needs an input [n, channels, ..], not {}", self.shape())));
         }
         let cols = self.dims()[1];
-        let rows = if cols == 0 { 0 } else { self.len() / cols };
+        let rows = self.len().checked_div(cols).unwrap_or(0);
         if given.is_none() && rows < 2 {
             return Err(Error::op(
                 op,

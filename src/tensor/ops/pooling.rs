@@ -1,11 +1,10 @@
 //! The largest or the mean element under windows.
 
 use super::{check_float, narrowed, wide};
-use crate::compute::{DType, Layout, Pooling, Shape};
+use crate::compute::{Layout, PoolOptions, PoolShape, Shape};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use crate::tensor::autograd::{Backward, Tape, record, records_gradients};
-use std::sync::Arc;
+use crate::tensor::autograd::{Backward, Tape, record};
 
 /// Windows of a pooling along each of `N` axes (1: length, 2: height and width).
 ///
@@ -52,79 +51,65 @@ impl<const N: usize> Windows<N> {
     }
 
     /// The sizes for an input of shape [n, channels, ..].
-    fn on(&self, op: &'static str, x: &Shape) -> Result<Pooling> {
+    fn on(&self, op: &'static str, x: &Shape, count_padding: bool) -> Result<PoolShape> {
         let dims = x.dims();
         if dims.len() != 2 + N {
             let axes = if N == 1 { "[n, channels, length]" } else { "[n, channels, height, width]" };
             return Err(Error::op(op, format!("needs an input {axes}, not {x}")));
         }
         let plane = |sizes: &[usize], rest: usize| if N == 1 { [rest, sizes[0]] } else { [sizes[0], sizes[1]] };
-        Pooling::new(
-            op,
-            [dims[0], dims[1]],
-            plane(&dims[2..], 1),
-            plane(&self.kernel, 1),
-            plane(&self.stride, 1),
-            plane(&self.padding, 0),
-            plane(&self.dilation, 1),
-        )
+        let options = PoolOptions {
+            kernel: plane(&self.kernel, 1),
+            stride: plane(&self.stride, 1),
+            padding: plane(&self.padding, 0),
+            dilation: plane(&self.dilation, 1),
+            count_padding,
+        };
+        let [h, w] = plane(&dims[2..], 1);
+        PoolShape::new([dims[0], h, w, dims[1]], options).map_err(|error| match error {
+            Error::Invalid(faults) => {
+                let all: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
+                Error::op(op, format!("windows {:?} do not fit input {x}: {}", self.kernel, all.join("; ")))
+            }
+            other => other,
+        })
     }
 }
 
 /// The layout of the result of windows over a shape of that rank.
-fn out_layout(pool: &Pooling, rank: usize) -> Layout {
-    let [rows, cols] = pool.out;
+fn out_layout(pool: &PoolShape, rank: usize) -> Layout {
     if rank == 3 {
-        Layout::channels_last([pool.n, pool.c, cols].into())
+        Layout::channels_last([pool.n(), pool.c(), pool.out_w()].into())
     } else {
-        Layout::channels_last([pool.n, pool.c, rows, cols].into())
+        Layout::channels_last([pool.n(), pool.c(), pool.out_h(), pool.out_w()].into())
     }
 }
 
-struct MaxRule {
+struct PoolRule {
     op: &'static str,
-    pool: Pooling,
+    pool: PoolShape,
     shape: Shape,
-    taps: Tensor,
+    /// Of a maximum: the input, channels-last, and whether ReLU comes before.
+    max: Option<(Tensor, bool)>,
 }
 
-impl Backward for MaxRule {
+impl Backward for PoolRule {
     fn name(&self) -> &'static str {
         self.op
     }
     fn backward(&self, _: &mut Tape<'_>, dy: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
         let Some(dy) = &dy[0] else { return Ok(vec![None]) };
         let (from, device) = (wide(&dy.channels_last()?)?, dy.device());
-        let dx = Tensor::filled(device, from.dtype(), Layout::channels_last(self.shape), |dx| {
-            device.backend().max_pool_grad(&self.pool, self.taps.arg(), from.arg(), dx);
+        let x = self.max.as_ref().map(|(x, rectify)| Ok((wide(x)?, *rectify))).transpose()?;
+        let dx = Tensor::filled(device, from.dtype(), Layout::channels_last(self.shape), |dx| match &x {
+            Some((x, rectify)) => device.backend().max_pool_grad(&self.pool, *rectify, x.arg(), from.arg(), dx),
+            None => device.backend().avg_pool_grad(&self.pool, from.arg(), dx),
         })?;
         Ok(vec![Some(dx.to_dtype(dy.dtype())?)])
     }
     fn saved(&self, visit: &mut dyn FnMut(&Tensor)) {
-        visit(&self.taps);
+        self.max.iter().for_each(|(x, _)| visit(x));
     }
-}
-
-struct AvgRule {
-    op: &'static str,
-    pool: Pooling,
-    shape: Shape,
-    count_padding: bool,
-}
-
-impl Backward for AvgRule {
-    fn name(&self) -> &'static str {
-        self.op
-    }
-    fn backward(&self, _: &mut Tape<'_>, dy: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
-        let Some(dy) = &dy[0] else { return Ok(vec![None]) };
-        let (from, device) = (wide(&dy.channels_last()?)?, dy.device());
-        let dx = Tensor::filled(device, from.dtype(), Layout::channels_last(self.shape), |dx| {
-            device.backend().avg_pool_grad(&self.pool, self.count_padding, from.arg(), dx);
-        })?;
-        Ok(vec![Some(dx.to_dtype(dy.dtype())?)])
-    }
-    fn saved(&self, _: &mut dyn FnMut(&Tensor)) {}
 }
 
 impl Tensor {
@@ -154,19 +139,14 @@ impl Tensor {
         rectify: bool,
     ) -> Result<Self> {
         check_float(op, self)?;
-        let pool = windows.on(op, &self.shape())?;
-        let at = out_layout(&pool, self.shape().rank());
+        let pool = windows.on(op, &self.shape(), true)?;
         let (x, device) = (self.channels_last()?, self.device());
         let from = wide(&x)?;
-        let tracked = records_gradients() && self.tracks_grad();
-        let mut taps = tracked.then(|| device.buffer(DType::I32, at.shape.len())).transpose()?;
-        let y = Self::filled(device, from.dtype(), at, |out| {
-            device.backend().max_pool(&pool, from.arg(), rectify, out, taps.as_mut());
+        let y = Self::filled(device, from.dtype(), out_layout(&pool, self.shape().rank()), |out| {
+            device.backend().max_pool(&pool, rectify, from.arg(), out);
         })?;
         let y = narrowed(y, self.dtype())?;
-        let Some(taps) = taps else { return Ok(y) };
-        let taps = Self::of(device, Arc::new(taps), at);
-        Ok(record(&[&x], y, || MaxRule { op, pool, shape: self.shape(), taps }))
+        Ok(record(&[&x], y, || PoolRule { op, pool, shape: self.shape(), max: Some((x.clone(), rectify)) }))
     }
 
     /// The mean under each window over images [n, channels, height, width]; taps in the padding count as zeros where
@@ -191,14 +171,14 @@ impl Tensor {
         if windows.dilation != [1; N] {
             return Err(Error::op(op, format!("dilation {:?} is not supported, only 1", windows.dilation)));
         }
-        let pool = windows.on(op, &self.shape())?;
+        let pool = windows.on(op, &self.shape(), count_padding)?;
         let (x, device) = (self.channels_last()?, self.device());
         let from = wide(&x)?;
         let y = Self::filled(device, from.dtype(), out_layout(&pool, self.shape().rank()), |out| {
-            device.backend().avg_pool(&pool, count_padding, from.arg(), out);
+            device.backend().avg_pool(&pool, from.arg(), out);
         })?;
         let y = narrowed(y, self.dtype())?;
-        Ok(record(&[&x], y, || AvgRule { op, pool, shape: self.shape(), count_padding }))
+        Ok(record(&[&x], y, || PoolRule { op, pool, shape: self.shape(), max: None }))
     }
 
     /// The mean over equal windows of images [n, channels, height, width], as many as `out` says: [1, 1] gives the mean

@@ -9,17 +9,16 @@ mod order;
 mod plain;
 mod pooling;
 mod quant;
-mod random;
 mod softmax;
 mod sparse;
 
 use super::gemm::{self, Bias, Epilogue, Mat, MatBatch, MatBatchMut, MatMut, Store};
 use super::lanes::Float;
-use super::{Cpu, binary, copy, lif, optimizer, unary};
-use crate::compute::Pooling;
+use super::reduce::Reduction;
+use super::{Cpu, binary, cast, copy, lif, optimizer, pair_loss, random, reduce, standardise, unary};
 use crate::compute::backend::{
-    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, Product, QuantWeight, Quantised,
-    Reduce, SparseArg, Unary, Update,
+    Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvShape, Moments, NormGrad, PairLoss, PoolShape, Product,
+    QuantWeight, Quantised, Reduce, SparseArg, Unary, Update,
 };
 use crate::compute::dtype::{DType, Element, bf16, f16};
 use crate::compute::lif::{LifArriving, LifGradients, LifOut, LifScan, Surrogate};
@@ -105,11 +104,19 @@ impl Backend for CpuBackend {
     }
 
     fn fill_uniform(&self, out: &mut Buffer, low: f64, high: f64, key: Key) {
-        by_type!(out.dtype(), T => plain::fill_uniform::<T>(out.as_mut_slice(), low, high, key));
+        match out.dtype() {
+            DType::F32 => random::fill_uniform::<f32>(&self.cpu, key, 0, low, high, out.as_mut_slice()),
+            DType::F64 => random::fill_uniform::<f64>(&self.cpu, key, 0, low, high, out.as_mut_slice()),
+            other => unreachable!("front ends draw no {other}"),
+        }
     }
 
     fn fill_normal(&self, out: &mut Buffer, mean: f64, std: f64, key: Key) {
-        by_type!(out.dtype(), T => plain::fill_normal::<T>(out.as_mut_slice(), mean, std, key));
+        match out.dtype() {
+            DType::F32 => random::fill_normal::<f32>(&self.cpu, key, 0, mean, std, out.as_mut_slice()),
+            DType::F64 => random::fill_normal::<f64>(&self.cpu, key, 0, mean, std, out.as_mut_slice()),
+            other => unreachable!("front ends draw no {other}"),
+        }
     }
 
     fn copy(&self, x: Arg<'_>, out: &mut Buffer, at: &Layout) {
@@ -124,7 +131,23 @@ impl Backend for CpuBackend {
     }
 
     fn cast(&self, x: Arg<'_>, out: &mut Buffer) {
-        by_type!(x.dtype(), F => by_type!(out.dtype(), T => plain::cast::<F, T>(x.dense(), out.as_mut_slice())));
+        macro_rules! to {
+            ($F:ty: $($name:ident $T:ty),*) => {
+                match out.dtype() {
+                    $(DType::$name => cast::cast::<$F, $T>(&self.cpu, x.dense(), out.as_mut_slice()),)*
+                    _ => by_type!(out.dtype(), T => plain::cast::<$F, T>(x.dense(), out.as_mut_slice())),
+                }
+            };
+        }
+        match x.dtype() {
+            DType::F32 => to!(f32: F64 f64, F16 f16, Bf16 bf16),
+            DType::F64 => to!(f64: F32 f32),
+            DType::F16 => to!(f16: F32 f32),
+            DType::Bf16 => to!(bf16: F32 f32),
+            DType::I8 => to!(i8: F32 f32),
+            DType::I32 => to!(i32: F32 f32),
+            DType::U8 => to!(u8: F32 f32),
+        }
     }
 
     fn unary(&self, op: Unary, x: Arg<'_>, out: &mut Buffer) {
@@ -183,17 +206,36 @@ impl Backend for CpuBackend {
     }
 
     fn reduce(&self, op: Reduce, x: Arg<'_>, axes: &[bool], out: &mut Buffer) {
-        by_type!(out.dtype(), T => plain::reduce::<T>(op, x, axes, out.as_mut_slice()));
+        match out.dtype() {
+            DType::F32 => real_reduce::<f32>(&self.cpu, op, x, axes, out),
+            DType::F64 => real_reduce::<f64>(&self.cpu, op, x, axes, out),
+            other => by_type!(other, T => plain::reduce::<T>(op, x, axes, out.as_mut_slice())),
+        }
     }
 
     fn arg_max(&self, x: Arg<'_>, out: &mut Buffer) {
-        by_type!(x.dtype(), T => plain::arg_max::<T>(x.dense(), x.layout.shape.last(), out.as_mut_slice()));
+        let columns = x.layout.shape.last();
+        match x.dtype() {
+            DType::F32 => reduce::argmax_rows::<f32>(&self.cpu, x.dense(), columns, out.as_mut_slice()),
+            DType::F64 => reduce::argmax_rows::<f64>(&self.cpu, x.dense(), columns, out.as_mut_slice()),
+            other => by_type!(other, T => plain::arg_max::<T>(x.dense(), columns, out.as_mut_slice())),
+        }
     }
 
     fn product(&self, product: Product<'_>, out: &mut Buffer, at: &Layout) {
         match (product.a.dtype(), out.dtype()) {
             (DType::F32, DType::F32) => real_product::<f32>(&self.cpu, product, out, at),
             (DType::F64, DType::F64) => real_product::<f64>(&self.cpu, product, out, at),
+            (DType::Bf16, DType::Bf16) => half_product::<bf16, bf16>(&self.cpu, product, out, at),
+            (DType::Bf16, DType::F32) => half_product::<bf16, f32>(&self.cpu, product, out, at),
+            (DType::F16, DType::F16) => half_product::<f16, f16>(&self.cpu, product, out, at),
+            (DType::F16, DType::F32) => half_product::<f16, f32>(&self.cpu, product, out, at),
+            (DType::I8, DType::I32) => {
+                let [rows, cols] = [at.shape.dims()[0], at.shape.dims()[1]];
+                let c = &mut out.as_mut_slice::<i32>()[at.offset..];
+                let c = MatMut::new(c, rows, cols, at.strides[0], at.strides[1]);
+                gemm::gemm_i8(&self.cpu, Store::Set, mat::<i8>(&product.a), mat::<i8>(&product.b), c);
+            }
             (a, to) => unreachable!("front ends do not ask for a product of {a} into {to}"),
         }
     }
@@ -238,23 +280,22 @@ impl Backend for CpuBackend {
         real_type!(dw.dtype(), T => conv::weight_grad::<T>(&self.cpu, shape, x, dy, dw, db));
     }
 
-    fn max_pool(&self, pool: &Pooling, x: Arg<'_>, rectify: bool, out: &mut Buffer, taps: Option<&mut Buffer>) {
-        let taps = taps.map(Buffer::as_mut_slice);
-        real_type!(out.dtype(), T => pooling::max::<T>(&self.cpu, pool, x.dense(), rectify, out.as_mut_slice(), taps));
+    fn max_pool(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => pooling::max::<T>(&self.cpu, pool, rectify, x.dense(), out.as_mut_slice()));
     }
 
-    fn max_pool_grad(&self, pool: &Pooling, taps: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
-        real_type!(dx.dtype(), T => pooling::max_grad::<T>(&self.cpu, pool, taps.dense(), dy.dense(), dx.as_mut_slice()));
-    }
-
-    fn avg_pool(&self, pool: &Pooling, count_padding: bool, x: Arg<'_>, out: &mut Buffer) {
-        real_type!(out.dtype(), T => pooling::avg::<T>(&self.cpu, pool, count_padding, x.dense(), out.as_mut_slice()));
-    }
-
-    fn avg_pool_grad(&self, pool: &Pooling, count_padding: bool, dy: Arg<'_>, dx: &mut Buffer) {
+    fn max_pool_grad(&self, pool: &PoolShape, rectify: bool, x: Arg<'_>, dy: Arg<'_>, dx: &mut Buffer) {
         real_type!(dx.dtype(), T => {
-            pooling::avg_grad::<T>(&self.cpu, pool, count_padding, dy.dense(), dx.as_mut_slice());
+            pooling::max_grad::<T>(&self.cpu, pool, rectify, x.dense(), dy.dense(), dx.as_mut_slice());
         });
+    }
+
+    fn avg_pool(&self, pool: &PoolShape, x: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => pooling::avg::<T>(&self.cpu, pool, x.dense(), out.as_mut_slice()));
+    }
+
+    fn avg_pool_grad(&self, pool: &PoolShape, dy: Arg<'_>, dx: &mut Buffer) {
+        real_type!(dx.dtype(), T => pooling::avg_grad::<T>(&self.cpu, pool, dy.dense(), dx.as_mut_slice()));
     }
 
     fn weigh_targets(&self, loss: &ClassLoss<'_>, classes: usize) -> Result<f64, i32> {
@@ -305,8 +346,37 @@ impl Backend for CpuBackend {
         real_type!(x.dtype(), T => norm::columns_grad::<T>(&self.cpu, x, moments, weight, dy, through_moments, grad));
     }
 
+    fn standardise(&self, x: Arg<'_>, eps: f64, out: &mut Buffer, stats: Option<[&mut Buffer; 2]>) {
+        real_type!(out.dtype(), T => {
+            let (mean, var) = standardise::standardise::<T>(&self.cpu, x.dense(), eps, out.as_mut_slice());
+            if let Some([means, rstds]) = stats {
+                means.as_mut_slice::<T>()[0] = Element::of_f64(mean);
+                rstds.as_mut_slice::<T>()[0] = Element::of_f64(1.0 / (var + eps).sqrt());
+            }
+        });
+    }
+
+    fn pair_loss(&self, loss: PairLoss, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => {
+            pair_loss::pair_loss::<T>(&self.cpu, loss, a.dense(), b.dense(), out.as_mut_slice());
+        });
+    }
+
+    fn pair_loss_sum(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer) {
+        real_type!(out.dtype(), T => {
+            let sum = pair_loss::pair_loss_sum::<T>(&self.cpu, loss, a.dense(), b.dense());
+            out.as_mut_slice::<T>()[0] = Element::of_f64(scale * sum);
+        });
+    }
+
+    fn pair_loss_grad(&self, loss: PairLoss, scale: f64, a: Arg<'_>, b: Arg<'_>, da: &mut Buffer) {
+        real_type!(da.dtype(), T => {
+            pair_loss::pair_loss_backward::<T>(&self.cpu, loss, a.dense(), b.dense(), scale, da.as_mut_slice());
+        });
+    }
+
     fn dropout(&self, x: Arg<'_>, rate: f64, key: Key, out: &mut Buffer) {
-        by_type!(out.dtype(), T => random::dropout::<T>(&self.cpu, x.dense(), rate, key, out.as_mut_slice()));
+        real_type!(out.dtype(), T => random::dropout::<T>(&self.cpu, key, 0, rate, x.dense(), out.as_mut_slice()));
     }
 
     fn gather(&self, x: Arg<'_>, index: Arg<'_>, out: &mut Buffer) {
@@ -403,6 +473,35 @@ fn real_binary<T: Float + Element>(cpu: &Cpu, op: Binary, a: Arg<'_>, b: Arg<'_>
     }
 }
 
+/// Reductions over axes that lie side by side in memory; others are copied so that they do.
+fn real_reduce<T: Float + Element>(cpu: &Cpu, op: Reduce, x: Arg<'_>, axes: &[bool], out: &mut Buffer) {
+    let shape = x.layout.shape;
+    let (rank, dims) = (shape.rank(), shape.dims());
+    let kind = match op {
+        Reduce::Sum => Reduction::Sum,
+        Reduce::Max => Reduction::Max,
+        Reduce::Min => Reduction::Min,
+    };
+    // Axes by falling stride; those of length 1 play no part.
+    let mut order: Vec<usize> = (0..rank).filter(|axis| dims[*axis] != 1).collect();
+    order.sort_by_key(|axis| std::cmp::Reverse(x.layout.strides[*axis]));
+    let kept: Vec<usize> = order.iter().copied().filter(|axis| !axes[*axis]).collect();
+    let run = order.iter().position(|axis| axes[*axis]).unwrap_or(order.len());
+    let len = order[run..].iter().take_while(|axis| axes[**axis]).count();
+    let together = order.iter().filter(|axis| axes[**axis]).count() == len;
+    if shape.is_empty() || !x.layout.is_dense() || !together || !kept.is_sorted() {
+        return plain::reduce::<T>(op, x, axes, out.as_mut_slice());
+    }
+    let lengths = |axes: &[usize]| axes.iter().map(|axis| dims[*axis]).product::<usize>();
+    let sizes = [lengths(&order[..run]), lengths(&order[run..run + len]), lengths(&order[run + len..])];
+    let to = &mut out.as_mut_slice::<T>()[..sizes[0] * sizes[2]];
+    if sizes[0] * sizes[2] == 1 {
+        to[0] = reduce::reduce(cpu, kind, x.dense());
+    } else {
+        reduce::reduce_axis(cpu, kind, x.dense(), sizes, to);
+    }
+}
+
 fn real_batch<T: gemm::Real + Element>(cpu: &Cpu, a: Arg<'_>, b: Arg<'_>, out: &mut Buffer, at: &Layout) {
     let count = at.shape.dims()[0];
     if at.shape.is_empty() {
@@ -425,6 +524,22 @@ fn real_batch<T: gemm::Real + Element>(cpu: &Cpu, a: Arg<'_>, b: Arg<'_>, out: &
         Bias::None,
         gemm::Activation::Identity,
     );
+}
+
+/// Operands of 16 bits, sums of 32; the bias is `f32`.
+fn half_product<H, O>(cpu: &Cpu, product: Product<'_>, out: &mut Buffer, at: &Layout)
+where
+    H: gemm::Half + Element,
+    O: gemm::HalfOutput<H> + Element,
+{
+    let [rows, cols] = [at.shape.dims()[0], at.shape.dims()[1]];
+    let c = MatMut::new(&mut out.as_mut_slice::<O>()[at.offset..], rows, cols, at.strides[0], at.strides[1]);
+    let epilogue = Epilogue {
+        bias: product.bias.as_ref().map_or(Bias::None, |bias| Bias::PerColumn(bias.dense::<f32>())),
+        activation: product.activation,
+        keep: product.keep.map(|keep| MatMut::row_major(keep.as_mut_slice::<O>(), rows, cols)),
+    };
+    gemm::gemm_half(cpu, Store::Set, mat::<H>(&product.a), mat::<H>(&product.b), c, epilogue);
 }
 
 fn real_product<T: gemm::Real + Element>(cpu: &Cpu, product: Product<'_>, out: &mut Buffer, at: &Layout) {

@@ -46,14 +46,11 @@ pub(super) fn map1<T: Narrow>(cpu: &Cpu, a: &[T], out: &mut [T], block: &(dyn Fn
     });
 }
 
+/// A function of two blocks.
+type Pairs<'a> = dyn Fn(&[f32], &[f32], &mut [f32]) + Sync + 'a;
+
 /// `out = block(a, b)`.
-pub(super) fn map2<T: Narrow>(
-    cpu: &Cpu,
-    a: &[T],
-    b: &[T],
-    out: &mut [T],
-    block: &(dyn Fn(&[f32], &[f32], &mut [f32]) + Sync),
-) {
+pub(super) fn map2<T: Narrow>(cpu: &Cpu, a: &[T], b: &[T], out: &mut [T], block: &Pairs<'_>) {
     spread(cpu, out, &|range, out| {
         let (mut x, mut y, mut z) = ([0f32; BLOCK], [0f32; BLOCK], [0f32; BLOCK]);
         let n = range.len();
@@ -64,7 +61,10 @@ pub(super) fn map2<T: Narrow>(
     });
 }
 
-fn spread<T: Narrow>(cpu: &Cpu, out: &mut [T], job: &(dyn Fn(Range<usize>, &mut [T]) + Sync)) {
+/// What is done to a range of the output.
+type Job<'a, T> = dyn Fn(Range<usize>, &mut [T]) + Sync + 'a;
+
+fn spread<T: Narrow>(cpu: &Cpu, out: &mut [T], job: &Job<'_, T>) {
     let len = out.len();
     let parts = Parts::new(out);
     cpu.split(len, GRAIN, &|range| {

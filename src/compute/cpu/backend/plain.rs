@@ -5,26 +5,6 @@ use super::super::walk;
 use crate::compute::backend::{Arg, Binary, Compare, Reduce, Unary};
 use crate::compute::dtype::Element;
 use crate::compute::shape::Layout;
-use crate::rng::Key;
-
-pub(super) fn fill_uniform<T: Element>(out: &mut [T], low: f64, high: f64, key: Key) {
-    for (i, out) in out.iter_mut().enumerate() {
-        *out = T::of_f64(low + (high - low) * unit(key, i as u64));
-    }
-}
-
-pub(super) fn fill_normal<T: Element>(out: &mut [T], mean: f64, std: f64, key: Key) {
-    for (i, out) in out.iter_mut().enumerate() {
-        let words = key.words([i as u32, (i >> 32) as u32, 0, 0]);
-        let radius = libm::sqrt(-2.0 * libm::log((f64::from(words[0]) + 1.0) / 4_294_967_296.0));
-        let angle = std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0;
-        *out = T::of_f64(mean + std * radius * libm::cos(angle));
-    }
-}
-
-fn unit(key: Key, i: u64) -> f64 {
-    f64::from(key.words([i as u32, (i >> 32) as u32, 0, 0])[0] >> 8) / 16_777_216.0
-}
 
 pub(super) fn copy<T: Element>(x: Arg<'_>, out: &mut [T], at: &Layout) {
     let from = x.buffer.as_slice::<T>();

@@ -2,9 +2,9 @@
 #![allow(unsafe_code)]
 
 use crate::compute::Activation;
-use crate::compute::backend::{Arg, ConvShape, QuantWeight, Quantised, Unary};
-use crate::compute::cpu::{Cpu, Parts, unary};
-use crate::compute::isa::Isa;
+use crate::compute::backend::{Arg, ConvShape, QuantWeight, Quantised};
+use crate::compute::cpu::gemm::{Dequant, Mat, MatMut, gemm_i8_dequant};
+use crate::compute::cpu::{Cpu, Parts};
 use crate::compute::memory::Buffer;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -29,107 +29,73 @@ pub(super) fn quantise(cpu: &Cpu, x: &[f32], to: Quantised, out: &mut [u8]) {
     });
 }
 
-/// What makes numbers of integer sums.
+/// What makes numbers of integer sums: what the zero point adds to each, and the factor of each column.
 struct Finish<'a> {
-    scales: &'a [f32],
+    offsets: Vec<i32>,
+    factors: Vec<f32>,
     bias: Option<&'a [f32]>,
-    /// Zero point times the sum of each column of the weights: what the zero point adds to every sum.
-    shift: Vec<i32>,
-    input: f32,
     activation: Activation,
 }
 
 impl<'a> Finish<'a> {
     fn new(weight: &QuantWeight<'a>) -> Self {
-        let scales = weight.scales.dense::<f32>();
-        let bytes = weight.bytes.dense::<i8>();
-        let mut shift = vec![0i32; scales.len()];
-        for row in bytes.chunks_exact(scales.len().max(1)) {
-            for (sum, w) in shift.iter_mut().zip(row) {
-                *sum += i32::from(*w);
-            }
+        let zero = i32::from(weight.input.zero);
+        Self {
+            offsets: weight.sums.dense::<i32>().iter().map(|sum| -zero * sum).collect(),
+            factors: weight.scales.dense::<f32>().iter().map(|scale| weight.input.scale * scale).collect(),
+            bias: weight.bias.as_ref().map(|bias| bias.dense::<f32>()),
+            activation: weight.activation,
         }
-        for sum in &mut shift {
-            *sum *= i32::from(weight.input.zero);
-        }
-        let bias = weight.bias.as_ref().map(|bias| bias.dense::<f32>());
-        Self { scales, bias, shift, input: weight.input.scale, activation: weight.activation }
     }
 
-    /// Columns `columns` of one row.
-    fn row(&self, isa: Isa, sums: &[i32], columns: Range<usize>, out: &mut [f32]) {
-        let (scales, shift) = (&self.scales[columns.clone()], &self.shift[columns.clone()]);
-        for (((out, sum), scale), shift) in out.iter_mut().zip(sums).zip(scales).zip(shift) {
-            *out = (sum - shift) as f32 * (self.input * scale);
-        }
-        if let Some(bias) = self.bias {
-            for (out, bias) in out.iter_mut().zip(&bias[columns]) {
-                *out += bias;
-            }
-        }
-        match self.activation {
-            Activation::Identity => {}
-            Activation::Relu => unary::unary_block_in_place(isa, Unary::Relu, out),
-            Activation::GeluTanh => unary::unary_block_in_place(isa, Unary::GeluTanh, out),
+    fn columns(&self, columns: Range<usize>) -> Dequant<'_> {
+        Dequant {
+            offsets: Some(&self.offsets[columns.clone()]),
+            col_scales: &self.factors[columns.clone()],
+            row_scales: None,
+            bias: self.bias.map(|bias| &bias[columns]),
+            activation: self.activation,
         }
     }
 }
 
 thread_local! {
-    /// Sums of one row, and the taps of a block of pixels.
-    static SCRATCH: RefCell<(Vec<i32>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
-}
-
-/// `sums[j] = Σ_k x[k] w[k, first + j]`.
-fn row_sums(x: &[u8], w: &[i8], width: usize, first: usize, sums: &mut [i32]) {
-    sums.fill(0);
-    for (x, w) in x.iter().zip(w.chunks_exact(width)) {
-        let x = i32::from(*x);
-        for (sum, w) in sums.iter_mut().zip(&w[first..]) {
-            *sum += x * i32::from(*w);
-        }
-    }
+    /// The taps of a block of pixels.
+    static TAPS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(super) fn product(cpu: &Cpu, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
     let [k, n] = [weight.bytes.layout.shape.dims()[0], weight.bytes.layout.shape.dims()[1]];
     let finish = Finish::new(weight);
-    let (x, w) = (x.dense::<u8>(), weight.bytes.dense::<i8>());
-    let out = out.as_mut_slice::<f32>();
-    let rows = out.len() / n.max(1);
-    let parts = Parts::new(out);
-    cpu.crew.for_each(rows, &|i| {
-        SCRATCH.with_borrow_mut(|(sums, _)| {
-            sums.resize(n, 0);
-            row_sums(&x[i * k..(i + 1) * k], w, n, 0, sums);
-            // SAFETY: every row is dealt once.
-            finish.row(cpu.isa, sums, 0..n, unsafe { parts.piece(i * n..(i + 1) * n) });
-        });
-    });
+    let rows = x.layout.shape.rows();
+    let a = Mat::row_major(x.dense::<u8>(), rows, k);
+    let b = Mat::row_major(weight.bytes.dense::<i8>(), k, n);
+    gemm_i8_dequant(cpu, a, b, MatMut::row_major(out.as_mut_slice::<f32>(), rows, n), finish.columns(0..n));
 }
 
 pub(super) fn conv(cpu: &Cpu, shape: &ConvShape, x: Arg<'_>, weight: &QuantWeight<'_>, out: &mut Buffer) {
     let finish = Finish::new(weight);
     let (x, w) = (x.dense::<u8>(), weight.bytes.dense::<i8>());
-    let out = out.as_mut_slice::<f32>();
     let (c_out, per_in, per_out) = (shape.c_out(), shape.group_in(), shape.group_out());
     let k = shape.kh() * shape.kw() * per_in;
     let pixels = shape.n() * shape.out_h() * shape.out_w();
-    let parts = Parts::new(out);
+    let parts = Parts::new(out.as_mut_slice::<f32>());
     cpu.crew.for_each(pixels.div_ceil(PIXELS), &|block| {
-        SCRATCH.with_borrow_mut(|(sums, taps)| {
-            sums.resize(per_out, 0);
-            taps.resize(k, 0);
-            for pixel in block * PIXELS..((block + 1) * PIXELS).min(pixels) {
-                for group in 0..shape.options().groups {
+        let block = block * PIXELS..((block + 1) * PIXELS).min(pixels);
+        // SAFETY: every block of pixels is dealt once.
+        let out = unsafe { parts.piece(block.start * c_out..block.end * c_out) };
+        TAPS.with_borrow_mut(|taps| {
+            taps.resize(block.len() * k, 0);
+            for group in 0..shape.options().groups {
+                for (pixel, taps) in block.clone().zip(taps.chunks_exact_mut(k)) {
                     gather(shape, x, weight.input.zero, pixel, group, taps);
-                    let columns = group * per_out..(group + 1) * per_out;
-                    row_sums(taps, w, c_out, columns.start, sums);
-                    let at = pixel * c_out;
-                    // SAFETY: every pixel and every group of its channels is dealt once.
-                    let out = unsafe { parts.piece(at + columns.start..at + columns.end) };
-                    finish.row(cpu.isa, sums, columns, out);
                 }
+                let columns = group * per_out..(group + 1) * per_out;
+                let a = Mat::row_major(&taps[..block.len() * k], block.len(), k);
+                let b = Mat::new(&w[columns.start..], k, per_out, c_out, 1);
+                let c = MatMut::new(&mut out[columns.start..], block.len(), per_out, c_out, 1);
+                // Within a task of the crew the product runs on this worker alone.
+                gemm_i8_dequant(cpu, a, b, c, finish.columns(columns));
             }
         });
     });

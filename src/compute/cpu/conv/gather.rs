@@ -1,11 +1,14 @@
 //! Every output pixel gathers from input pixels at fixed offsets: the common form of the forward pass and of the
 //! gradient of the input (which is such a gather for each phase of the stride).
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 use super::planar::{self, PlanarTiles};
 use super::scratch::Scratch;
-use super::tile::{TABLE_ROW, TileArgs, TileFn, VECS, tiles};
+use super::tile::{ALL, NOT_FIRST, NOT_LAST, TABLE_ROW, TileArgs, TileFn, VECS, tiles};
 use crate::compute::cpu::Cpu;
 use crate::compute::cpu::lanes::{Float, Kernel, Path, Vector, dispatch};
+use std::ops::Range;
 
 /// Pixels of a unit of work, about.
 const UNIT_PIXELS: usize = 512;
@@ -14,6 +17,8 @@ const UNITS: usize = 32;
 /// Bytes of weights that stay in the second-level cache while the tiles of a unit walk over them.
 const WEIGHTS_IN_CACHE: usize = 384 << 10;
 
+/// Output columns from which on tiles keep to rows where taps may lie outside of the input.
+const ROW_TILES_FROM: usize = 6;
 /// Bytes of planes that stay in the second-level cache.
 const PLANES_IN_CACHE: usize = 256 << 10;
 
@@ -222,58 +227,89 @@ impl<T: Float> Kernel<T> for RunUnit<'_, T> {
                 View { whole: gather.is_inside(), origin, row, h: gather.h, w: gather.w, first_y: 0, first_x: 0 }
             }
         };
-        // Where all taps exist, the pointers of a tile are shifted from tap to tap; else they are looked up.
+        // Pointers of a tile are shifted from tap to tap; where several of its pixels do not exist they are looked up.
         let mut table = Scratch::<u64>::take(gather.taps_each * TABLE_ROW);
         let table = table.as_mut_ptr().cast::<*const T>();
         let mut shifts = Scratch::<i64>::take(gather.taps.len());
         let shifts = shifts.as_mut_ptr().cast::<isize>();
-        if view.whole {
-            for (t, tap) in gather.taps.iter().enumerate() {
-                // SAFETY: there is a shift for every tap.
-                unsafe { shifts.add(t).write(view.shift(gather, tap)) };
-            }
+        for (t, tap) in gather.taps.iter().enumerate() {
+            // SAFETY: there is a shift for every tap.
+            unsafe { shifts.add(t).write(view.shift(gather, tap)) };
         }
         let depth = gather.taps_each * gather.run;
         let panel_bytes = (depth * V::LANES * VECS * size_of::<T>()).max(1);
+        // Tiles that keep to a row leave out the taps above and below the input, and clip those to the left and right. But
+        // they are more, and so worse where each reads scattered weights that no cache holds.
+        let cached = gather.weight_row == WeightRow::Packed || panel_bytes <= WEIGHTS_IN_CACHE;
+        let by_rows = !view.whole && gather.cols >= ROW_TILES_FROM && cached;
+        let row_tiles = gather.cols.div_ceil(self.tiles.len());
+        let mut clips = Scratch::<u8>::take(if by_rows { row_tiles * gather.taps.len() } else { 0 });
+        if by_rows {
+            let clips = clips.as_mut_slice();
+            for (tile, clips) in clips.chunks_exact_mut(gather.taps.len()).enumerate() {
+                let columns = gather.cols * tile / row_tiles..gather.cols * (tile + 1) / row_tiles;
+                for (tap, clip) in gather.taps.iter().zip(clips) {
+                    *clip = clip_of(gather, &columns, tap);
+                }
+            }
+        }
+        let lists = Lists { table, shifts, clips: clips.as_mut_ptr() };
         let batch = (WEIGHTS_IN_CACHE / panel_bytes).max(1);
         let mut panel = panels.0;
         while panel < panels.1 {
             let end = (panel + batch).min(panels.1);
-            // SAFETY: the invariants of `Gather`; the table has `taps_each` rows.
-            unsafe { self.tiles_of_panels::<V>(&view, panel..end, table, shifts) };
+            // SAFETY: the invariants of `Gather`; the lists have been filled.
+            unsafe {
+                if by_rows {
+                    self.tiles_in_rows::<V>(&view, panel..end, &lists);
+                } else {
+                    self.tiles_across_rows::<V>(&view, panel..end, &lists);
+                }
+            }
             panel = end;
         }
     }
 }
 
+/// How a tile of output columns `columns` is clipped at a tap.
+fn clip_of<T>(gather: &Gather<T>, columns: &Range<usize>, tap: &Tap) -> u8 {
+    let exists = |x: usize| (((x * gather.step[1]) as isize + tap.dx) as usize) < gather.w;
+    let inside = |columns: Range<usize>| columns.is_empty() || exists(columns.start) && exists(columns.end - 1);
+    if inside(columns.clone()) {
+        ALL
+    } else if inside(columns.start + 1..columns.end) {
+        NOT_FIRST
+    } else if inside(columns.start..columns.end - 1) {
+        NOT_LAST
+    } else {
+        LOOK_UP
+    }
+}
+
+/// More of the pixels lie outside: the tile looks its pointers up, which lead to zeros for them.
+const LOOK_UP: u8 = 3;
+
+/// Lists that the tiles of a unit read.
+struct Lists<T> {
+    /// A row of pointers for each tap of a panel.
+    table: *mut *const T,
+    /// One for each tap of the gather.
+    shifts: *const isize,
+    /// Where tiles keep to rows: for each tile of a row, one for each tap of the gather.
+    clips: *const u8,
+}
+
 impl<T: Float> RunUnit<'_, T> {
-    /// All tiles of the unit for a few panels.
+    /// All tiles of the unit for a few panels, tiles of pixels that follow each other whatever their row.
     #[inline(always)]
-    unsafe fn tiles_of_panels<V: Vector<Elem = T>>(
-        &self,
-        view: &View<T>,
-        panels: std::ops::Range<usize>,
-        table: *mut *const T,
-        shifts: *const isize,
-    ) {
+    unsafe fn tiles_across_rows<V: Vector<Elem = T>>(&self, view: &View<T>, panels: Range<usize>, lists: &Lists<T>) {
         let Unit { gather, image, rows, .. } = self.unit;
         let pixels = (rows.1 - rows.0) * gather.cols;
         let tile_count = pixels.div_ceil(self.tiles.len());
-        let mut tile = Tile {
-            in_y: [0; TABLE_ROW],
-            in_x: [0; TABLE_ROW],
-            input: [view.origin; TABLE_ROW],
-            out: [gather.out; TABLE_ROW],
-        };
+        let mut tile = Tile::new(gather, view);
         let in_step = (gather.step[1] * gather.x_pixel) as isize;
         let (mut y, mut x, mut done) = (rows.0, 0, 0);
-        let row_start = |y: usize| {
-            let in_y = (y * gather.step[0]) as isize - view.first_y;
-            let input = in_y * view.row as isize - view.first_x * gather.x_pixel as isize;
-            let out = image * gather.out_image + y * gather.out_row;
-            (in_y, view.origin.wrapping_offset(input), gather.out.wrapping_add(out))
-        };
-        let (mut in_y, mut input, mut out) = row_start(y);
+        let (mut in_y, mut input, mut out) = row_start(gather, view, image, y);
         for index in 0..tile_count {
             // Tiles of equal height, give or take one: a short one at the end would leave its multiplications waiting
             // for one another.
@@ -298,43 +334,139 @@ impl<T: Float> RunUnit<'_, T> {
                 (m, x) = (m + count, x + count);
                 if x == gather.cols {
                     (x, y) = (0, y + 1);
-                    (in_y, input, out) = row_start(y);
+                    (in_y, input, out) = row_start(gather, view, image, y);
                 }
             }
             let mut table_for = usize::MAX;
             for panel in &gather.panels[panels.clone()] {
-                if !view.whole && panel.tap != table_for {
-                    table_for = panel.tap;
-                    // SAFETY: the table has as many rows as a panel has taps.
-                    unsafe { fill_table(gather, view, panel.tap, &tile, table) };
+                let mut args = self.args(&tile, panel);
+                args.taps = gather.taps_each;
+                if view.whole {
+                    args.table = tile.input.as_ptr();
+                    args.shifts = lists.shifts.wrapping_add(panel.tap);
+                    args.shift_step = 1;
+                } else {
+                    if panel.tap != table_for {
+                        table_for = panel.tap;
+                        // SAFETY: the table has as many rows as a panel has taps.
+                        unsafe {
+                            fill_table(gather, view, panel.tap..panel.tap + gather.taps_each, &tile, lists.table)
+                        };
+                    }
+                    args.table = lists.table;
+                    args.table_step = TABLE_ROW;
                 }
-                let (count, last) = vectors::<V>(panel.channels);
-                let weight_row = match gather.weight_row {
-                    WeightRow::Packed => count * V::LANES,
-                    WeightRow::Strided(elements) => elements,
-                };
                 // SAFETY: the invariants of `Gather`.
-                unsafe {
-                    let args = TileArgs {
-                        table: if view.whole { tile.input.as_ptr() } else { table },
-                        table_step: if view.whole { 0 } else { TABLE_ROW },
-                        shifts: if view.whole { shifts.add(panel.tap) } else { &raw const NO_SHIFT },
-                        shift_step: usize::from(view.whole),
-                        taps: gather.taps_each,
-                        run: gather.run,
-                        weights: gather.weights.add(panel.weights),
-                        weight_row,
-                        bias: if gather.bias.is_null() { gather.bias } else { gather.bias.add(panel.first) },
-                        out: &tile.out,
-                        out_first: panel.first,
-                        last,
-                        relu: gather.relu,
-                    };
-                    self.tiles[height - 1][count - 1](&args);
+                unsafe { self.run_tile::<V>(&mut args, panel, 0, height) };
+            }
+        }
+    }
+
+    /// All tiles of the unit for a few panels, each within a row.
+    #[inline(always)]
+    unsafe fn tiles_in_rows<V: Vector<Elem = T>>(&self, view: &View<T>, panels: Range<usize>, lists: &Lists<T>) {
+        let Unit { gather, image, rows, .. } = self.unit;
+        let row_tiles = gather.cols.div_ceil(self.tiles.len());
+        let mut tile = Tile::new(gather, view);
+        let in_step = (gather.step[1] * gather.x_pixel) as isize;
+        for y in rows.0..rows.1 {
+            let (in_y, mut input, mut out) = row_start(gather, view, image, y);
+            // The taps that are in the input as far as the row goes. They are sorted by it.
+            let exists = |tap: &Tap| ((in_y + tap.dy) as usize) < view.h;
+            let taps = &gather.taps[..gather.taps_each];
+            let first = taps.iter().position(exists).unwrap_or(0);
+            let count = taps[first..].iter().take_while(|tap| exists(tap)).count();
+            for index in 0..row_tiles {
+                let start = gather.cols * index / row_tiles;
+                let height = gather.cols * (index + 1) / row_tiles - start;
+                for i in 0..height {
+                    tile.input[i] = input;
+                    tile.out[i] = out;
+                    tile.in_y[i] = in_y;
+                    tile.in_x[i] = ((start + i) * gather.step[1]) as isize - view.first_x;
+                    input = input.wrapping_offset(in_step);
+                    out = out.wrapping_add(gather.out_pixel);
+                }
+                let mut table_for = usize::MAX;
+                for panel in &gather.panels[panels.clone()] {
+                    let tap = panel.tap + first;
+                    let mut args = self.args(&tile, panel);
+                    args.taps = count;
+                    args.clips = lists.clips.wrapping_add(index * gather.taps.len() + tap);
+                    args.clip_step = 1;
+                    // SAFETY: the clips of these taps.
+                    let clips = unsafe { std::slice::from_raw_parts(args.clips, count) };
+                    if clips.contains(&LOOK_UP) {
+                        if panel.tap != table_for {
+                            table_for = panel.tap;
+                            // SAFETY: the table has as many rows as a panel has taps.
+                            unsafe { fill_table(gather, view, tap..tap + count, &tile, lists.table) };
+                        }
+                        args.table = lists.table;
+                        args.table_step = TABLE_ROW;
+                    } else {
+                        args.table = tile.input.as_ptr();
+                        args.shifts = lists.shifts.wrapping_add(tap);
+                        args.shift_step = 1;
+                    }
+                    // SAFETY: the invariants of `Gather`; clips say which pixels exist.
+                    unsafe { self.run_tile::<V>(&mut args, panel, first * gather.run, height) };
                 }
             }
         }
     }
+
+    /// Arguments of a tile, but for what depends on how its taps are found.
+    #[inline(always)]
+    fn args<'a>(&self, tile: &'a Tile<T>, panel: &Panel) -> TileArgs<'a, T> {
+        let gather = self.unit.gather;
+        TileArgs {
+            table: std::ptr::null(),
+            table_step: 0,
+            shifts: &NO_SHIFT,
+            shift_step: 0,
+            taps: 0,
+            clips: &ALL,
+            clip_step: 0,
+            run: gather.run,
+            weights: gather.weights.wrapping_add(panel.weights),
+            weight_row: 0,
+            bias: if gather.bias.is_null() { gather.bias } else { gather.bias.wrapping_add(panel.first) },
+            out: &tile.out,
+            out_first: panel.first,
+            last: 0,
+            relu: gather.relu,
+        }
+    }
+
+    /// Runs the tile of `panel` with `height` pixels, from row `first` of the weights on.
+    #[inline(always)]
+    unsafe fn run_tile<V: Vector<Elem = T>>(
+        &self,
+        args: &mut TileArgs<'_, T>,
+        panel: &Panel,
+        first: usize,
+        height: usize,
+    ) {
+        let (count, last) = vectors::<V>(panel.channels);
+        args.last = last;
+        args.weight_row = match self.unit.gather.weight_row {
+            WeightRow::Packed => count * V::LANES,
+            WeightRow::Strided(elements) => elements,
+        };
+        args.weights = args.weights.wrapping_add(first * args.weight_row);
+        // SAFETY: the caller's promise.
+        unsafe { self.tiles[height - 1][count - 1](args) };
+    }
+}
+
+/// Row `y` of the output: its row in the view, and the first pixel's place in input and output.
+#[inline(always)]
+fn row_start<T>(gather: &Gather<T>, view: &View<T>, image: usize, y: usize) -> (isize, *const T, *mut T) {
+    let in_y = (y * gather.step[0]) as isize - view.first_y;
+    let input = in_y * view.row as isize - view.first_x * gather.x_pixel as isize;
+    let out = image * gather.out_image + y * gather.out_row;
+    (in_y, view.origin.wrapping_offset(input), gather.out.wrapping_add(out))
 }
 
 /// The shift of pointers that are looked up.
@@ -350,10 +482,21 @@ struct Tile<T> {
     out: [*mut T; TABLE_ROW],
 }
 
-/// Fills the table with the pointers of the taps from `tap` on; to zeros where a pixel lies outside of the view.
+impl<T> Tile<T> {
+    fn new(gather: &Gather<T>, view: &View<T>) -> Self {
+        Self {
+            in_y: [0; TABLE_ROW],
+            in_x: [0; TABLE_ROW],
+            input: [view.origin; TABLE_ROW],
+            out: [gather.out; TABLE_ROW],
+        }
+    }
+}
+
+/// Fills the table with the pointers of some taps; to zeros where a pixel lies outside of the view.
 #[inline(always)]
-unsafe fn fill_table<T>(gather: &Gather<T>, view: &View<T>, tap: usize, tile: &Tile<T>, table: *mut *const T) {
-    for (t, tap) in gather.taps[tap..tap + gather.taps_each].iter().enumerate() {
+unsafe fn fill_table<T>(gather: &Gather<T>, view: &View<T>, taps: Range<usize>, tile: &Tile<T>, table: *mut *const T) {
+    for (t, tap) in gather.taps[taps].iter().enumerate() {
         let shift = view.shift(gather, tap);
         // SAFETY: row `t` of the table.
         let row = unsafe { &mut *table.add(t * TABLE_ROW).cast::<[*const T; TABLE_ROW]>() };

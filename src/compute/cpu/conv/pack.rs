@@ -1,7 +1,8 @@
 //! Weights in the order in which the tiles read them.
 
 use super::gather::Panel;
-use crate::compute::cpu::lanes::Float;
+use super::transpose::transpose;
+use crate::compute::cpu::lanes::{Float, Kernel, Vector, dispatch};
 use crate::compute::cpu::{Cpu, Parts};
 
 /// Where the rows of a panel come from: row `t * run + r`, column `j` is element
@@ -13,7 +14,7 @@ pub(super) struct PackSource<'a> {
     pub run: usize,
     /// Elements of the weights from row to row.
     pub run_stride: usize,
-    /// Elements of the weights from column to column.
+    /// Elements of the weights from column to column. Either this or `run_stride` is 1.
     pub column_stride: usize,
 }
 
@@ -47,16 +48,10 @@ pub(super) fn pack<T: Float>(
             }
             return;
         }
-        // A transposition, in blocks that stay in the first-level cache.
-        const BLOCK: usize = 16;
-        to.fill(T::ZERO);
-        for r0 in (0..source.run).step_by(BLOCK) {
-            for j in 0..panel.channels {
-                for r in r0..(r0 + BLOCK).min(source.run) {
-                    to[r * row + j] = from[r * source.run_stride + j * source.column_stride];
-                }
-            }
-        }
+        dispatch(
+            cpu.isa,
+            Transposed { from, run: source.run, step: source.column_stride, channels: panel.channels, row, to },
+        );
     };
     let units = panels.len() * taps;
     // A region of the crew is not worth it for a few kilobytes.
@@ -64,6 +59,43 @@ pub(super) fn pack<T: Float>(
         (0..units).for_each(one);
     } else {
         cpu.crew.for_each(units, &one);
+    }
+}
+
+/// Rows of `row` elements from columns `step` elements apart, padded with zeros.
+struct Transposed<'a, T> {
+    from: &'a [T],
+    run: usize,
+    step: usize,
+    channels: usize,
+    row: usize,
+    to: &'a mut [T],
+}
+
+impl<T: Float> Kernel<T> for Transposed<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector<Elem = T>>(self) {
+        let Self { from, run, step, channels, row, to } = self;
+        // The last element read: columns may overlap the next group's, but not the end of the weights.
+        assert!(run == 0 || (channels - 1) * step + run <= from.len() && run * row <= to.len() && channels <= row);
+        for r in (0..run).step_by(V::LANES) {
+            let rows = (run - r).min(V::LANES);
+            for j in (0..channels).step_by(V::LANES) {
+                let columns = (channels - j).min(V::LANES);
+                // SAFETY: the elements were checked above.
+                unsafe {
+                    let (from, to) = (from.as_ptr().add(j * step + r), to.as_mut_ptr().add(r * row + j));
+                    transpose::<V>(from, step, columns, rows, to, row);
+                }
+            }
+        }
+        if channels < row {
+            for row in to.chunks_exact_mut(row) {
+                row[channels..].fill(T::ZERO);
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Gathers with very few output channels, which would leave most lanes of a vector of channels empty: here the lanes are
 //! neighbouring pixels instead. Every unit copies its input as planes, one for each channel, padded with zeros.
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 use super::gather::{Gather, Panel, View, copy_size, reach};
 use super::scratch::Scratch;

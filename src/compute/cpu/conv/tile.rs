@@ -1,4 +1,6 @@
 //! The register tile of convolution: up to `TILE` pixels times up to two vectors of output channels.
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 use crate::compute::cpu::lanes::{Float, Path, Vector};
 use std::marker::PhantomData;
@@ -8,6 +10,13 @@ pub(super) const TABLE_ROW: usize = 16;
 
 /// Most vectors of output channels of a tile.
 pub(super) const VECS: usize = 2;
+
+/// All pixels of a tile take part in a tap.
+pub(super) const ALL: u8 = 0;
+/// All but the first do: it lies on the left border.
+pub(super) const NOT_FIRST: u8 = 1;
+/// All but the last do.
+pub(super) const NOT_LAST: u8 = 2;
 
 /// What a tile works on.
 ///
@@ -21,8 +30,11 @@ pub(super) struct TileArgs<'a, T> {
     pub table_step: usize,
     pub shifts: *const isize,
     pub shift_step: usize,
-    /// Number of taps.
+    /// Number of taps, and which pixels take part in each: one of [`ALL`], [`NOT_FIRST`], [`NOT_LAST`] at
+    /// `clips[t * clip_step]`. What the others would read need not exist.
     pub taps: usize,
+    pub clips: *const u8,
+    pub clip_step: usize,
     /// Elements of a tap.
     pub run: usize,
     /// `taps * run` rows of weights, each of whole vectors.
@@ -42,6 +54,32 @@ pub(super) struct TileArgs<'a, T> {
 
 /// A tile of a certain height and width.
 pub(super) type TileFn<T> = unsafe fn(&TileArgs<'_, T>);
+
+/// Adds the products of a tap, without the first `LEFT` and the last `RIGHT` pixels.
+#[inline(always)]
+unsafe fn steps<V: Vector, const M: usize, const NV: usize, const LEFT: usize, const RIGHT: usize>(
+    args: &TileArgs<'_, V::Elem>,
+    pixels: &[*const V::Elem; M],
+    mut weights: *const V::Elem,
+    sums: &mut [[V; NV]; M],
+) {
+    // SAFETY: as in `tile`.
+    unsafe {
+        for c in 0..args.run {
+            let mut w = [V::zero(); NV];
+            for (v, w) in w.iter_mut().enumerate() {
+                *w = V::load(weights.add(v * V::LANES));
+            }
+            for m in LEFT..M - RIGHT {
+                let x = V::splat(*pixels[m].add(c));
+                for v in 0..NV {
+                    sums[m][v] = x.mul_add(w[v], sums[m][v]);
+                }
+            }
+            weights = weights.add(args.weight_row);
+        }
+    }
+}
 
 #[inline(always)]
 unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<'_, V::Elem>) {
@@ -64,21 +102,14 @@ unsafe fn tile<V: Vector, const M: usize, const NV: usize>(args: &TileArgs<'_, V
             let shift = *args.shifts.add(tap * args.shift_step);
             let mut pixels = [std::ptr::null(); M];
             for (m, pixel) in pixels.iter_mut().enumerate() {
-                *pixel = (*table.add(m)).offset(shift);
+                *pixel = (*table.add(m)).wrapping_offset(shift);
             }
-            for c in 0..args.run {
-                let mut w = [V::zero(); NV];
-                for (v, w) in w.iter_mut().enumerate() {
-                    *w = V::load(weights.add(v * V::LANES));
-                }
-                for m in 0..M {
-                    let x = V::splat(*pixels[m].add(c));
-                    for v in 0..NV {
-                        sums[m][v] = x.mul_add(w[v], sums[m][v]);
-                    }
-                }
-                weights = weights.add(args.weight_row);
+            match *args.clips.add(tap * args.clip_step) {
+                NOT_FIRST => steps::<V, M, NV, 1, 0>(args, &pixels, weights, &mut sums),
+                NOT_LAST => steps::<V, M, NV, 0, 1>(args, &pixels, weights, &mut sums),
+                _ => steps::<V, M, NV, 0, 0>(args, &pixels, weights, &mut sums),
             }
+            weights = weights.add(args.run * args.weight_row);
         }
         for m in 0..M {
             for v in 0..NV {

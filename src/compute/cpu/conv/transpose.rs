@@ -1,4 +1,6 @@
 //! Transpositions of blocks no larger than a vector each way.
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 use crate::compute::cpu::lanes::Vector;
 #[cfg(target_arch = "x86_64")]

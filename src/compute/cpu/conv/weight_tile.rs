@@ -1,5 +1,7 @@
 //! The register tile of the weight gradient: up to `TILE` rows of weights times up to two vectors of output channels,
 //! summed over the pixels of a block.
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 use super::tile::{TABLE_ROW, VECS};
 use crate::compute::cpu::lanes::{Float, Path, Vector};

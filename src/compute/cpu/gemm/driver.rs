@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::kernels::{Kernels, PANEL_VECTORS, SLACK};
+use super::kernels::{Kernels, NarrowPackFn, PANEL_VECTORS, SLACK};
 use super::micro::Tile;
 use super::plan::Blocks;
 use super::scratch::Scratch;
@@ -12,8 +12,26 @@ use super::scratch::Scratch;
 pub(super) enum Operand<U> {
     /// As given: distances from one lane (row of A, column of B) to the next and from one step of k to the next.
     Plain { start: *const U, lane: usize, step: usize },
+    /// Of another type, to be converted while it is packed: distances as for `Plain`, but in elements of which a unit
+    /// may take several, from one element of k to the next, and the number of elements.
+    Narrow { start: *const u8, lane: usize, element: usize, elements: usize, pack: NarrowPackFn<U> },
     /// B in panels of two vectors, each with all of k.
     Panels { start: *const U },
+}
+
+/// What happens to blocks of C besides the products.
+pub(super) trait Sink {
+    /// Called before the first product of a block is added.
+    ///
+    /// # Safety
+    /// As for [`Problem::run`].
+    unsafe fn begin(&mut self, rows: Range<usize>, cols: Range<usize>);
+
+    /// Called when all products of a block are in it.
+    ///
+    /// # Safety
+    /// As for [`Problem::run`].
+    unsafe fn end(&mut self, rows: Range<usize>, cols: Range<usize>);
 }
 
 /// A product with C by rows.
@@ -28,6 +46,8 @@ pub(super) struct Problem<U: 'static, S: 'static> {
     pub b: Operand<U>,
     pub c: *mut S,
     pub c_row: usize,
+    /// Whether C has room for one block only, from whose first element `c` counts; then k must be in one block.
+    pub window: bool,
     pub add: bool,
     /// What the tile kernels add and apply themselves, or null.
     pub bias_cols: *const S,
@@ -79,19 +99,12 @@ struct Share<'a, U: 'static, S: 'static> {
 }
 
 impl<U: Copy, S: Copy> Problem<U, S> {
-    /// Computes the rows and columns given, blocked as `blocks` says; `done(rows, columns)` is called for every block
-    /// of C when it is final. Columns start at a multiple of the panel's width where B is in panels.
+    /// Computes the rows and columns given, blocked as `blocks` says. Columns start at a multiple of the panel's width where B is in panels.
     ///
     /// # Safety
     /// The operands must be readable as described, C writable and not in use elsewhere within these rows and columns,
     /// and the machine must have the kernels' instruction set.
-    pub unsafe fn run(
-        &self,
-        rows: Range<usize>,
-        cols: Range<usize>,
-        blocks: Blocks,
-        done: &mut dyn FnMut(Range<usize>, Range<usize>),
-    ) {
+    pub unsafe fn run(&self, rows: Range<usize>, cols: Range<usize>, blocks: Blocks, sink: &mut dyn Sink) {
         if rows.is_empty() || cols.is_empty() {
             return;
         }
@@ -127,11 +140,17 @@ impl<U: Copy, S: Copy> Problem<U, S> {
                 let last = k_block + 1 == k_blocks;
                 for first_tile in (0..tiles).step_by(tiles_in_block) {
                     let tiles = first_tile..(first_tile + tiles_in_block).min(tiles);
+                    let rows = share.tile(tiles.start).start..share.tile(tiles.end - 1).end;
+                    let cols = share.panel(panels.start).start..share.panel(panels.end - 1).end;
                     // SAFETY: the caller's promise; the scratch memory has room for packed blocks of these sizes.
-                    unsafe { share.block(panels.clone(), tiles.clone(), steps.clone(), last) };
-                    if last {
-                        let rows = share.tile(tiles.start).start..share.tile(tiles.end - 1).end;
-                        done(rows, share.panel(panels.start).start..share.panel(panels.end - 1).end);
+                    unsafe {
+                        if k_block == 0 {
+                            sink.begin(rows.clone(), cols.clone());
+                        }
+                        share.block(panels.clone(), tiles.clone(), steps.clone(), last);
+                        if last {
+                            sink.end(rows, cols);
+                        }
                     }
                 }
             }
@@ -159,11 +178,18 @@ impl<U: Copy, S: Copy> Share<'_, U, S> {
     /// # Safety
     /// As for [`PackFn`](super::kernels::PackFn).
     unsafe fn pack(&self, from: Operand<U>, to: *mut U, width: usize, lanes: Range<usize>, steps: Range<usize>) {
-        let Operand::Plain { start, lane, step } = from else { unreachable!("panels are packed already") };
         // SAFETY: the caller's promise.
         unsafe {
-            let from = start.add(lanes.start * lane + steps.start * step);
-            (self.problem.kernels.pack)(to, width, lanes.len(), steps.len(), from, lane, step);
+            match from {
+                Operand::Plain { start, lane, step } => {
+                    let from = start.wrapping_add(lanes.start * lane + steps.start * step);
+                    (self.problem.kernels.pack)(to, width, lanes.len(), steps.len(), from, lane, step);
+                }
+                Operand::Narrow { start, lane, element, elements, pack } => {
+                    pack(to, width, lanes, steps, start, lane, element, elements);
+                }
+                Operand::Panels { .. } => unreachable!("panels are packed already"),
+            }
         }
     }
 
@@ -175,6 +201,7 @@ impl<U: Copy, S: Copy> Share<'_, U, S> {
         let Self { problem, blocks, width, .. } = *self;
         let kernels = problem.kernels;
         let first_row = self.tile(tiles.start).start;
+        let first_col = self.panel(panels.start).start;
         if blocks.pack_a {
             for tile in tiles.clone().map(|tile| self.tile(tile)) {
                 // SAFETY: the tiles fill the packed block in ascending order.
@@ -217,7 +244,12 @@ impl<U: Copy, S: Copy> Share<'_, U, S> {
                 };
                 let bias =
                     |bias: *const S, at| if last && !bias.is_null() { bias.wrapping_add(at) } else { std::ptr::null() };
-                let c = problem.c.wrapping_add(tile.start * problem.c_row + cols.start);
+                let (c_i, c_j) = if problem.window {
+                    (tile.start - first_row, cols.start - first_col)
+                } else {
+                    (tile.start, cols.start)
+                };
+                let c = problem.c.wrapping_add(c_i * problem.c_row + c_j);
                 let fetch = index < ahead.tiles;
                 let arguments = Tile {
                     a,
@@ -257,7 +289,9 @@ impl<U: Copy, S: Copy> Share<'_, U, S> {
                 Ahead { start, piece: 64, step: step * unit, tiles: row.div_ceil(64).min(tiles.len()) }
             }
             // Not worth it: it is packed from rows that lie across the panels.
-            Operand::Plain { .. } if tiles.start == 0 => Ahead { start: b, piece: 0, step: 0, tiles: 0 },
+            Operand::Plain { .. } | Operand::Narrow { .. } if tiles.start == 0 => {
+                Ahead { start: b, piece: 0, step: 0, tiles: 0 }
+            }
             // Packed memory, an equal part for each tile.
             _ => {
                 let depth = if self.blocks.pack_b { steps.len() } else { self.problem.k };

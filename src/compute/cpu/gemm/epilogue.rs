@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::super::Isa;
+use super::driver::Sink;
 use super::{MatMut, Real};
 
 /// Whether a product replaces the output or is added to it.
@@ -71,9 +72,9 @@ pub enum Activation {
 
 /// What is done to C = A B (or C + A B) before it is final: `activation(C + bias)`.
 #[derive(Debug)]
-pub struct Epilogue<'a, T> {
+pub struct Epilogue<'a, T, B = T> {
     /// Added to the product.
-    pub bias: Bias<'a, T>,
+    pub bias: Bias<'a, B>,
     /// Applied after the bias.
     pub activation: Activation,
     /// Where to keep what the activation was applied to, if that is needed later (for gradients); of the size and
@@ -81,20 +82,20 @@ pub struct Epilogue<'a, T> {
     pub keep: Option<MatMut<'a, T>>,
 }
 
-impl<T> Default for Epilogue<'_, T> {
+impl<T, B> Default for Epilogue<'_, T, B> {
     fn default() -> Self {
         Self { bias: Bias::None, activation: Activation::Identity, keep: None }
     }
 }
 
-impl<'a, T> Epilogue<'a, T> {
+impl<'a, T, B> Epilogue<'a, T, B> {
     /// Nothing is done.
     pub fn none() -> Self {
         Self::default()
     }
 
     /// A bias for each column (the bias of a linear layer) and an activation.
-    pub fn bias(bias: &'a [T], activation: Activation) -> Self {
+    pub fn bias(bias: &'a [B], activation: Activation) -> Self {
         Self { bias: Bias::PerColumn(bias), activation, keep: None }
     }
 }
@@ -123,14 +124,22 @@ impl<'a, T: Real> Finish<'a, T> {
     pub fn in_registers(&self) -> bool {
         self.keep.is_none() && matches!(self.activation, Activation::Identity | Activation::Relu)
     }
+}
+
+impl<T: Real> Sink for &Finish<'_, T> {
+    unsafe fn begin(&mut self, _: Range<usize>, _: Range<usize>) {}
 
     /// Finishes a block of C that holds the product and the bias.
-    ///
-    /// # Safety
-    /// The block must lie within C and `keep`, and nothing else may use it meanwhile.
-    pub unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>) {
+    unsafe fn end(&mut self, rows: Range<usize>, cols: Range<usize>) {
         if self.in_registers() {
             return;
+        }
+        if self.keep.is_none() && cols.len() == self.c_row {
+            // The rows lie in one piece.
+            let len = rows.len() * cols.len();
+            // SAFETY: within C by the caller's promise, which also makes it ours alone.
+            let block = unsafe { std::slice::from_raw_parts_mut(self.c.add(rows.start * self.c_row), len) };
+            return T::activate(self.isa, self.activation, block);
         }
         for i in rows {
             // SAFETY: within C by the caller's promise, which also makes it ours alone.

@@ -1,4 +1,6 @@
 //! The tile kernel: a few rows by a few vectors of C in registers, all of k in one chain.
+// Tiles are arrays of registers; indices say which.
+#![allow(clippy::needless_range_loop)]
 
 /// What a tile kernel works on. Strides count elements.
 ///

@@ -12,12 +12,27 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod batch;
+mod column_sums;
+mod cut;
+#[cfg(target_arch = "x86_64")]
+mod dot512;
 mod driver;
 mod epilogue;
+mod halves;
+#[cfg(test)]
+mod halves_tests;
+mod int8;
+#[cfg(test)]
+mod int8_tests;
 mod kernels;
 mod mat;
 mod micro;
 mod naive;
+mod narrow;
+#[cfg(target_arch = "x86_64")]
+mod narrow512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod packed;
 mod plan;
@@ -32,6 +47,8 @@ mod transpose512;
 
 pub use batch::{MatBatch, MatBatchMut};
 pub use epilogue::{Activation, Bias, Epilogue, Store};
+pub use halves::{Half, HalfOutput, gemm_half};
+pub use int8::{Byte, Dequant, PackedI8, Right8, gemm_i8, gemm_i8_dequant};
 pub use mat::{Mat, MatMut};
 pub use naive::matmul_naive;
 pub use packed::PackedB;

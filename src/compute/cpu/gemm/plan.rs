@@ -27,6 +27,9 @@ const DEPTH: usize = 4096;
 /// Bytes of packed B, in the last-level cache.
 const B_BLOCK: usize = 8 << 20;
 
+/// Most rows and columns of a block of C that is computed in other memory than its own.
+pub(super) const WINDOW: (usize, usize) = (128, 512);
+
 /// What the choice of blocks looks at.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
@@ -36,8 +39,8 @@ pub(super) struct Shape {
     pub steps: usize,
     /// Bytes of a unit.
     pub unit: usize,
-    /// Columns of a packed panel.
-    pub panel: usize,
+    /// Whether A has to be converted.
+    pub a_narrow: bool,
     /// Whether the columns of B lie next to one another.
     pub b_plain: bool,
     /// Whether B is in panels already.
@@ -46,6 +49,8 @@ pub(super) struct Shape {
     pub b_step: usize,
     pub a_row: usize,
     pub a_step: usize,
+    /// Whether C has room for one block only.
+    pub window: bool,
 }
 
 impl Blocks {
@@ -55,24 +60,20 @@ impl Blocks {
         let b_clashes = s.b_plain && clash(s.b_step * s.unit, depth);
         let pack_b = !s.b_panels && (!s.b_plain || (b_clashes && s.rows > 32));
         // Rows of A are read side by side, columns of A one after the other.
-        let a_clashes = if s.a_step == 1 { s.a_row * s.unit % 4096 == 0 } else { clash(s.a_step * s.unit, depth) };
+        let a_clashes =
+            if s.a_step == 1 { (s.a_row * s.unit).is_multiple_of(4096) } else { clash(s.a_step * s.unit, depth) };
         let a_bytes = s.rows * s.steps * s.unit;
-        let pack_a = s.cols >= 256 && (a_clashes || (s.a_step != 1 && a_bytes > (2 << 20)));
+        let pack_a = s.a_narrow || s.cols >= 256 && (a_clashes || (s.a_step != 1 && a_bytes > (2 << 20)));
         // Of a B that comes from memory every tile fetches one cache line a row (see `Share::ahead`): there must be as
         // many tiles as lines.
         let far = s.b_plain && !pack_b && (4..=14).contains(&s.rows) && s.steps * s.cols * s.unit > (6 << 20);
         let (tallest, widest) = if far { (s.rows.div_ceil(2), 2) } else { (usize::MAX, usize::MAX) };
         // Few rows do not pay for fetching so much of B early that it clashes before it is packed.
         let kc = if b_clashes && s.rows < 256 { depth.min(DEPTH / 4 / s.unit) } else { depth };
-        Self {
-            mc: (A_BLOCK / (kc * s.unit)).max(1),
-            kc,
-            nc: (B_BLOCK / (kc * s.unit)).max(1),
-            pack_a,
-            pack_b,
-            tallest,
-            widest,
-        }
+        let kc = if s.window { s.steps.max(1) } else { kc };
+        let (mc, nc) = (A_BLOCK / (kc * s.unit), B_BLOCK / (kc * s.unit));
+        let (mc, nc) = if s.window { (mc.min(WINDOW.0), nc.min(WINDOW.1)) } else { (mc, nc) };
+        Self { mc: mc.max(1), kc, nc: nc.max(1), pack_a, pack_b, tallest, widest }
     }
 }
 
@@ -112,6 +113,11 @@ impl Cut {
     pub fn choose(rows: usize, granules: usize, vectors: usize, steps: usize, workers: usize) -> Self {
         let total = rows * granules * vectors * steps;
         let workers = workers.min(Self::worth(total));
+        // A weight's gradient: few steps, a large output. Rows of it are what the optimizer cuts it by, too, so that a
+        // worker finds its part of the gradient in its own cache.
+        if steps <= 256 && rows >= 2 * steps && rows >= 64 * workers {
+            return Self { rows: workers, cols: 1 };
+        }
         let mut best = (usize::MAX, Self { rows: 1, cols: 1 });
         for cols in (1..=workers.min(granules)).rev() {
             let parts = (workers / cols).min(rows.max(1));
@@ -130,13 +136,24 @@ impl Shape {
     pub fn of<U, S>(problem: &Problem<U, S>, rows: usize, cols: usize) -> Self {
         let (a_row, a_step) = match problem.a {
             Operand::Plain { lane, step, .. } => (lane, step),
-            Operand::Panels { .. } => unreachable!("only B comes in panels"),
+            _ => (0, 0),
         };
-        let (b_plain, b_panels, b_step) = match problem.b {
-            Operand::Plain { lane, step, .. } => (lane == 1, false, step),
-            Operand::Panels { .. } => (false, true, problem.kernels.panel()),
+        let (b_plain, b_step) = match problem.b {
+            Operand::Plain { lane, step, .. } => (lane == 1, step),
+            _ => (false, 0),
         };
-        let (unit, panel) = (size_of::<U>(), problem.kernels.panel());
-        Self { rows, cols, steps: problem.k, unit, panel, b_plain, b_panels, b_step, a_row, a_step }
+        Self {
+            rows,
+            cols,
+            steps: problem.k,
+            unit: size_of::<U>(),
+            a_narrow: matches!(problem.a, Operand::Narrow { .. }),
+            b_plain,
+            b_panels: matches!(problem.b, Operand::Panels { .. }),
+            b_step,
+            a_row,
+            a_step,
+            window: problem.window,
+        }
     }
 }

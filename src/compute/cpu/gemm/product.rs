@@ -90,10 +90,10 @@ pub fn gemm_batched<T: Real>(
     };
     let workers = cpu.crew.size();
     // Whole members, unless there are so few that some workers would have one more than others.
-    let whole = workers == 1 || count % workers == 0 || count >= 4 * workers;
-    let cut = if whole { Cut::NONE } else { product(0).cut(workers) };
+    let whole = workers == 1 || count.is_multiple_of(workers) || count >= 4 * workers;
+    let cut = if whole { Cut::NONE } else { product(0).problem.cut(workers) };
     let pieces = count * cut.parts();
-    let workers = workers.min(pieces).min(product(0).worth(count));
+    let workers = workers.min(pieces).min(product(0).problem.worth(count));
     let share = |worker: usize| {
         for piece in equal_part(pieces, workers, worker) {
             // SAFETY: see `Product::new`; pieces do not overlap.
@@ -183,6 +183,7 @@ impl<'a, T: Real> Product<'a, T> {
             b,
             c: c.as_mut_ptr(),
             c_row: c.row_stride(),
+            window: false,
             add: store == Store::Add,
             bias_cols,
             bias_rows,
@@ -193,36 +194,8 @@ impl<'a, T: Real> Product<'a, T> {
 
     /// Computes it on all workers.
     fn run(&self, cpu: &Cpu) {
-        let cut = self.cut(cpu.crew.size());
-        if cut.parts() == 1 {
-            // SAFETY: see `new`; this is the only worker.
-            return unsafe { self.part(cut, 0) };
-        }
-        cpu.crew.run(&|worker| {
-            if worker < cut.parts() {
-                // SAFETY: see `new`; parts do not overlap.
-                unsafe { self.part(cut, worker) };
-            }
-        });
-    }
-
-    /// Columns that no cut divides: a vector, or a packed panel.
-    fn granule(&self) -> usize {
-        let kernels = self.problem.kernels;
-        if matches!(self.problem.b, Operand::Panels { .. }) { kernels.panel() } else { kernels.lanes }
-    }
-
-    /// How to cut it for so many workers.
-    fn cut(&self, workers: usize) -> Cut {
-        let p = &self.problem;
-        let granule = self.granule();
-        Cut::choose(p.m, p.n.div_ceil(granule), granule / p.kernels.lanes, p.k, workers)
-    }
-
-    /// How many workers `count` products like this one are worth.
-    fn worth(&self, count: usize) -> usize {
-        let p = &self.problem;
-        Cut::worth(count * p.m * p.n.div_ceil(p.kernels.lanes) * p.k)
+        // SAFETY: see `new`; parts do not overlap.
+        self.problem.on_all(cpu, &|cut, index| unsafe { self.part(cut, index) });
     }
 
     /// Computes part `index`.
@@ -230,15 +203,9 @@ impl<'a, T: Real> Product<'a, T> {
     /// # Safety
     /// No part may be computed twice at the same time.
     unsafe fn part(&self, cut: Cut, index: usize) {
-        let p = &self.problem;
-        let granule = self.granule();
-        let rows = equal_part(p.m, cut.rows, index / cut.cols);
-        let groups = equal_part(p.n.div_ceil(granule), cut.cols, index % cut.cols);
-        let cols = groups.start * granule..(groups.end * granule).min(p.n);
-        let shape = Shape::of(p, rows.len(), cols.len());
+        let (rows, cols) = self.problem.part(cut, index);
+        let blocks = Blocks::choose(Shape::of(&self.problem, rows.len(), cols.len()));
         // SAFETY: see `new`; parts differ in rows or columns.
-        unsafe {
-            p.run(rows, cols, Blocks::choose(shape), &mut |rows, cols| self.finish.block(rows, cols));
-        }
+        unsafe { self.problem.run(rows, cols, blocks, &mut &self.finish) };
     }
 }

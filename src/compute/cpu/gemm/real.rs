@@ -3,6 +3,7 @@
 use std::ops::{Add, Mul};
 
 use super::super::super::{Isa, Zeroed};
+use super::super::unary::{Unary, unary_block_in_place};
 use super::epilogue::Activation;
 use super::kernels::Kernels;
 use super::portable;
@@ -48,17 +49,11 @@ macro_rules! real {
                 }
             }
 
-            fn activate(_isa: Isa, activation: Activation, values: &mut [Self]) {
+            fn activate(isa: Isa, activation: Activation, values: &mut [Self]) {
                 match activation {
                     Activation::Identity => {}
-                    Activation::Relu => {
-                        values.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x });
-                    }
-                    Activation::GeluTanh => values.iter_mut().for_each(|x| {
-                        let wide = f64::from(*x);
-                        let inner = ROOT * (wide + 0.044_715 * wide * wide * wide);
-                        *x = (0.5 * wide * (1.0 + libm::tanh(inner))) as $t;
-                    }),
+                    Activation::Relu => unary_block_in_place(isa, Unary::Relu, values),
+                    Activation::GeluTanh => unary_block_in_place(isa, Unary::GeluTanh, values),
                 }
             }
         }
@@ -66,6 +61,3 @@ macro_rules! real {
 }
 real!(f32, F32);
 real!(f64, F64);
-
-/// sqrt(2 / pi)
-const ROOT: f64 = 0.797_884_560_802_865_4;

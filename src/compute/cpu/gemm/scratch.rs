@@ -1,11 +1,14 @@
 //! Memory for packed operands, kept by every thread from call to call.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use super::super::super::HugeVec;
 
+/// Pieces that a thread keeps: as many as are taken at once.
+const KEPT: usize = 3;
+
 thread_local! {
-    static KEPT: Cell<Option<HugeVec<u64>>> = const { Cell::new(None) };
+    static PIECES: RefCell<Vec<HugeVec<u64>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Memory of the calling thread, aligned to 64 bytes, given back when dropped.
@@ -18,9 +21,12 @@ impl Scratch {
     /// At least `bytes` bytes with any content.
     pub fn take(bytes: usize) -> Self {
         let words = bytes.div_ceil(8);
-        let memory = KEPT.take().filter(|kept| kept.len() >= words);
-        // Some room to grow, so that slowly growing sizes do not allocate each time.
-        Self { memory: Some(memory.unwrap_or_else(|| HugeVec::zeroed((words + words / 4).max(1 << 17)))) }
+        let kept = PIECES.with_borrow_mut(|pieces| {
+            let best = (0..pieces.len()).filter(|i| pieces[*i].len() >= words).min_by_key(|i| pieces[*i].len());
+            best.map(|i| pieces.swap_remove(i))
+        });
+        // Some room to grow, so that slowly growing sizes do not allocate each time; and at least a huge page.
+        Self { memory: Some(kept.unwrap_or_else(|| HugeVec::zeroed((words + words / 4).max(1 << 17)))) }
     }
 
     /// Its first byte.
@@ -31,12 +37,14 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A task within a task may have given back another one; the larger one is worth keeping.
-        let other = KEPT.take();
-        let larger = |a: &HugeVec<u64>, b: &Option<HugeVec<u64>>| b.as_ref().is_none_or(|b| a.len() >= b.len());
-        KEPT.set(match self.memory.take() {
-            Some(own) if larger(&own, &other) => Some(own),
-            _ => other,
+        let Some(own) = self.memory.take() else { return };
+        PIECES.with_borrow_mut(|pieces| {
+            pieces.push(own);
+            if pieces.len() > KEPT {
+                // The largest ones are worth keeping.
+                let smallest = (0..pieces.len()).min_by_key(|i| pieces[*i].len()).unwrap_or(0);
+                pieces.swap_remove(smallest);
+            }
         });
     }
 }

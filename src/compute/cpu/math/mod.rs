@@ -19,7 +19,7 @@ pub use erf::{erf, erf_slope};
 pub use exp::{exp, exp_m1, exp2};
 pub use log::{ln, ln_1p};
 pub use pow::{pow, pow_double, pow_single};
-pub use trig::{cos, sin};
+pub use trig::{cos, sin, sin_cos};
 
 use super::lanes::{Float, Vector};
 use crate::compute::simd::Real;

@@ -67,6 +67,19 @@ pub fn sin<V: Vector>(x: V) -> V {
     V::select(negative, -y, y)
 }
 
+/// [`sin()`] and [`cos()`], for little more than one of them.
+#[inline(always)]
+pub fn sin_cos<V: Vector>(x: V) -> (V, V) {
+    if beyond(x) {
+        return (lane_by_lane(x, libm::sin), lane_by_lane(x, libm::cos));
+    }
+    let (sine, cosine, d) = parts(x);
+    let swapped = d.abs().eq(V::one());
+    let (s, c) = (V::select(swapped, cosine, sine), V::select(swapped, sine, cosine));
+    let opposite = d.abs().eq(V::of(2.0));
+    (V::select(V::or(opposite, d.eq(V::of(-1.0))), -s, s), V::select(V::or(opposite, d.eq(V::one())), -c, c))
+}
+
 /// Cosine: as [`sin()`].
 #[inline(always)]
 pub fn cos<V: Vector>(x: V) -> V {

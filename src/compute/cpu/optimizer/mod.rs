@@ -1,8 +1,7 @@
 //! Optimizer steps: every parameter in one region of the crew, each element read and written once.
 //!
-//! The elements of all parameters form one list that is cut evenly among the workers, except that workers take the
-//! columns of a wide matrix that [`column_share`](super::column_share) gives them, which are those they computed the
-//! gradient of and will multiply by next. Elements do not depend on one another, so no cut changes a result.
+//! The elements of all parameters form one list that is cut evenly among the workers. Elements do not depend on one
+//! another, so no cut changes a result.
 
 mod accumulate;
 mod equations;

@@ -1,7 +1,7 @@
 //! Gradients of the input.
 
 use super::PoolShape;
-use super::forward::{GRAIN, each_range};
+use super::forward::{GRAIN, each_range, fetch_ahead};
 use crate::compute::cpu::lanes::{Float, Kernel, Vector, dispatch};
 use crate::compute::cpu::{Cpu, Parts};
 use std::marker::PhantomData;
@@ -15,7 +15,17 @@ use std::ops::Range;
 /// If a slice has not the length that `shape` says.
 pub fn max_pool_backward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
     assert_eq!(x.len(), shape.input_len(), "elements of the input");
-    spread::<T, ToMaximum>(cpu, shape, x, dy, dx);
+    spread::<T, ToMaximum<false>>(cpu, shape, x, dy, dx);
+}
+
+/// Gradient of the input of [`max_pool_relu_forward`](super::max_pool_relu_forward): as [`max_pool_backward`], and nothing
+/// for windows whose maximum is not above 0.
+///
+/// # Panics
+/// If a slice has not the length that `shape` says.
+pub fn max_pool_relu_backward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
+    assert_eq!(x.len(), shape.input_len(), "elements of the input");
+    spread::<T, ToMaximum<true>>(cpu, shape, x, dy, dx);
 }
 
 /// Gradient of the input of [`avg_pool_forward`](super::avg_pool_forward).
@@ -66,8 +76,9 @@ impl Spread for ToAll {
     }
 }
 
-struct ToMaximum;
-impl Spread for ToMaximum {
+/// To the maximum; with `RELU`, only where that is above 0.
+struct ToMaximum<const RELU: bool>;
+impl<const RELU: bool> Spread for ToMaximum<RELU> {
     #[inline(always)]
     unsafe fn window<V: Vector, const ADD: bool>(x: *const V::Elem, dy: V, dx: *mut V::Elem, window: Window) {
         let lanes = window.lanes;
@@ -88,6 +99,12 @@ impl Spread for ToMaximum {
                     }
                     shares[tap] = V::select(better, dy, V::zero());
                 }
+                if RELU {
+                    let passes = best.gt(V::zero());
+                    for share in &mut shares {
+                        *share = V::select(passes, *share, V::zero());
+                    }
+                }
                 for tap in 0..4 {
                     put::<V, ADD>(shares[tap], dx.add(at[tap]), lanes);
                 }
@@ -103,6 +120,7 @@ impl Spread for ToMaximum {
                     place = V::select(better, V::of((row * window.cols + col) as f64), place);
                 }
             }
+            let dy = if RELU { V::select(best.gt(V::zero()), dy, V::zero()) } else { dy };
             for row in 0..window.rows {
                 for col in 0..window.cols {
                     let here = place.eq(V::of((row * window.cols + col) as f64));
@@ -121,7 +139,7 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
     let apart = shape.windows_are_apart();
     let parts = Parts::new(dx);
     let cost = shape.out_w() * c * shape.options().kernel[0] * shape.options().kernel[1];
-    let part = |rows: Range<usize>, image: usize, channels: Range<usize>| Part {
+    let part = |rows: Range<usize>, image: usize, channels: Range<usize>, zero: bool| Part {
         shape,
         x,
         dy,
@@ -129,6 +147,7 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
         rows,
         channels,
         apart,
+        zero,
         spread: PhantomData::<S>,
     };
     if apart && shape.options().dilation == [1, 1] && shape.options().padding == [0, 0] {
@@ -146,7 +165,7 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
                 let origin = (image * h + if row == 0 { 0 } else { row * shape.options().stride[0] }) * w * c;
                 let origin = origin - image * h * w * c;
                 dx.fill(T::ZERO);
-                dispatch(cpu.isa, Job { part: part(row..row + 1, image, 0..c), dx, origin });
+                dispatch(cpu.isa, Job { part: part(row..row + 1, image, 0..c, false), dx, origin });
             }
         });
         return;
@@ -159,10 +178,8 @@ fn spread<T: Float, S: Spread + Sync>(cpu: &Cpu, shape: &PoolShape, x: &[T], dy:
             // Whole cache lines of channels where they are many.
             let edge = |cut: usize| if cut == cuts { c } else { c * cut / cuts / 16 * 16 };
             let channels = edge(cut)..edge(cut + 1);
-            // SAFETY: no other unit touches these channels of the image.
-            unsafe { zero_channels(parts.as_mut_ptr().add(image * h * w * c), h * w, c, &channels) };
             let target = Target { start: parts.as_mut_ptr().wrapping_add(image * h * w * c) };
-            dispatch(cpu.isa, SharedJob { part: part(0..shape.out_h(), image, channels), target });
+            dispatch(cpu.isa, SharedJob { part: part(0..shape.out_h(), image, channels, true), target });
         }
     });
 }
@@ -192,6 +209,8 @@ struct Part<'a, T, S> {
     channels: Range<usize>,
     /// Whether no two windows share a pixel.
     apart: bool,
+    /// Whether the channels have to be set to zero first; then the part has all rows.
+    zero: bool,
     spread: PhantomData<S>,
 }
 
@@ -241,18 +260,32 @@ impl<T: Float, S: Spread> Part<'_, T, S> {
         let (shape, c) = (self.shape, self.shape.c());
         let options = shape.options();
         let x = self.x.as_ptr().wrapping_add(self.image * shape.h() * shape.w() * c);
+        let inner = shape.inner_columns();
+        // Rows that are zeroed. Where windows share pixels that is done just before they are added to.
+        let mut zeroed = if self.zero { 0 } else { shape.h() };
         for out_y in self.rows.clone() {
             let (taps_y, in_y) = shape.taps(0, out_y);
+            let next_row = in_y + (taps_y.len() - 1) * options.dilation[0] + 1;
+            if next_row > zeroed || out_y + 1 == shape.out_h() {
+                let end = if out_y + 1 == shape.out_h() { shape.h() } else { next_row };
+                let (row, pixels) = (zeroed * shape.w() * c, (end - zeroed) * shape.w());
+                // SAFETY: rows of the image, of which the channels are this job's.
+                unsafe { zero_channels(dx.wrapping_add(row), pixels, c, &self.channels) };
+                zeroed = end;
+            }
             for out_x in 0..shape.out_w() {
-                let (taps_x, in_x) = shape.taps(1, out_x);
+                let (taps_x, in_x) = shape.columns(out_x, &inner);
+                if !self.x.is_empty() && self.channels.len() == c {
+                    fetch_ahead(shape, x, next_row, in_x);
+                }
                 let start = (in_y * shape.w() + in_x) * c;
                 let out = ((self.image * shape.out_h() + out_y) * shape.out_w() + out_x) * c;
                 let mut window = Window {
                     rows: taps_y.len(),
-                    cols: taps_x.len(),
+                    cols: taps_x,
                     row_step: options.dilation[0] * shape.w() * c,
                     tap_step: options.dilation[1] * c,
-                    divisor: shape.divisor(taps_y.len() * taps_x.len()),
+                    divisor: shape.divisor(taps_y.len() * taps_x),
                     lanes: 0,
                 };
                 let mut channel = self.channels.start;

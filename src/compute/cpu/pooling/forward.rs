@@ -16,6 +16,14 @@ pub fn max_pool_forward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], y: &mut
     pool::<T, Max>(cpu, shape, x, y);
 }
 
+/// The same after ReLU: at least 0, NaN stays NaN.
+///
+/// # Panics
+/// If a slice has not the length that `shape` says.
+pub fn max_pool_relu_forward<T: Float>(cpu: &Cpu, shape: &PoolShape, x: &[T], y: &mut [T]) {
+    pool::<T, MaxRelu>(cpu, shape, x, y);
+}
+
 /// Average over each window.
 ///
 /// # Panics
@@ -42,6 +50,18 @@ impl Reduction for Max {
     #[inline(always)]
     fn finish<V: Vector>(a: V, _: usize) -> V {
         a
+    }
+}
+
+struct MaxRelu;
+impl Reduction for MaxRelu {
+    #[inline(always)]
+    fn merge<V: Vector>(a: V, b: V) -> V {
+        Max::merge(a, b)
+    }
+    #[inline(always)]
+    fn finish<V: Vector>(a: V, _: usize) -> V {
+        V::select(a.lt(V::zero()), V::zero(), a)
     }
 }
 
@@ -83,6 +103,31 @@ pub(super) fn each_range(cpu: &Cpu, count: usize, grain: usize, job: &(dyn Fn(st
     cpu.crew.for_each(pieces, &|piece| job(count * piece / pieces..count * (piece + 1) / pieces));
 }
 
+/// Asks for the input that the window one output row further down adds to the window at `in_x`: its lines are taken in an
+/// order that processors do not foresee.
+#[inline(always)]
+pub(super) fn fetch_ahead<T>(shape: &PoolShape, image: *const T, next_row: usize, in_x: usize) {
+    let stride = shape.options().stride;
+    // Short rows are foreseen.
+    if shape.w() * shape.c() * size_of::<T>() < 2048 {
+        return;
+    }
+    for y in next_row..(next_row + stride[0]).min(shape.h()) {
+        let start = image.wrapping_add((y * shape.w() + in_x) * shape.c()).cast::<u8>();
+        for line in (0..stride[1] * shape.c() * size_of::<T>()).step_by(64) {
+            let line = start.wrapping_add(line);
+            // SAFETY: a hint, allowed for any address.
+            #[cfg(target_arch = "x86_64")]
+            unsafe {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                _mm_prefetch::<_MM_HINT_T0>(line.cast());
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = line;
+        }
+    }
+}
+
 /// Output rows `first` on, over all images.
 struct Rows<'a, T, R> {
     shape: &'a PoolShape,
@@ -100,6 +145,7 @@ impl<T: Float, R: Reduction> Kernel<T> for Rows<'_, T, R> {
         let Self { shape, x, y, first, .. } = self;
         let (c, options) = (shape.c(), shape.options());
         let row = shape.out_w() * c;
+        let inner = shape.inner_columns();
         let pairs = options.kernel == [2, 2];
         for (i, y) in y.chunks_exact_mut(row).enumerate() {
             let (image, out_y) = ((first + i) / shape.out_h(), (first + i) % shape.out_h());
@@ -107,24 +153,26 @@ impl<T: Float, R: Reduction> Kernel<T> for Rows<'_, T, R> {
             let x = &x[image * shape.h() * shape.w() * c..][..shape.h() * shape.w() * c];
             let row_step = options.dilation[0] * shape.w() * c;
             let tap_step = options.dilation[1] * c;
+            let next_row = in_y + (taps_y.len() - 1) * options.dilation[0] + 1;
             for (out_x, y) in y.chunks_exact_mut(c).enumerate() {
-                let (taps_x, in_x) = shape.taps(1, out_x);
+                let (taps_x, in_x) = shape.columns(out_x, &inner);
+                fetch_ahead(shape, x.as_ptr(), next_row, in_x);
                 let start = (in_y * shape.w() + in_x) * c;
-                let divisor = shape.divisor(taps_y.len() * taps_x.len());
+                let divisor = shape.divisor(taps_y.len() * taps_x);
                 let mut channel = 0;
                 while channel < c {
                     let lanes = (c - channel).min(V::LANES);
                     // SAFETY: the taps lie in the image, and `lanes` channels from `channel` on in the pixel.
                     unsafe {
                         let from = x.as_ptr().add(start + channel);
-                        let value = if pairs && taps_y.len() == 2 && taps_x.len() == 2 {
+                        let value = if pairs && taps_y.len() == 2 && taps_x == 2 {
                             let below = from.add(row_step);
                             let value = V::load_first(from, lanes);
                             let value = R::merge(value, V::load_first(from.add(tap_step), lanes));
                             let value = R::merge(value, V::load_first(below, lanes));
                             R::merge(value, V::load_first(below.add(tap_step), lanes))
                         } else {
-                            window::<V, R>(from, taps_y.len(), taps_x.len(), row_step, tap_step, lanes)
+                            window::<V, R>(from, taps_y.len(), taps_x, row_step, tap_step, lanes)
                         };
                         R::finish(value, divisor).store_first(y.as_mut_ptr().add(channel), lanes);
                     }

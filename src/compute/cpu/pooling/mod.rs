@@ -16,7 +16,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use backward::{avg_pool_backward, max_pool_backward};
-pub use forward::{avg_pool_forward, max_pool_forward};
+pub use backward::{avg_pool_backward, max_pool_backward, max_pool_relu_backward};
+pub use forward::{avg_pool_forward, max_pool_forward, max_pool_relu_forward};
 pub use global::{GLOBAL_BLOCK, global_avg_backward, global_avg_forward};
 pub use shape::{PoolOptions, PoolShape};

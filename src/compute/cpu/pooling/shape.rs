@@ -159,6 +159,25 @@ impl PoolShape {
         (first..end.max(first), (start + (first * dilation) as isize) as usize)
     }
 
+    /// The output columns whose windows lie within the input as far as the width goes.
+    pub(super) fn inner_columns(&self) -> Range<usize> {
+        let (stride, padding) = (self.options.stride[1], self.options.padding[1]);
+        let span = (self.options.kernel[1] - 1) * self.options.dilation[1] + 1;
+        let end = (self.w + padding).checked_sub(span).map_or(0, |room| room / stride + 1).min(self.out_w);
+        padding.div_ceil(stride).min(end)..end
+    }
+
+    /// How many taps of a row lie in the input at output column `at`, and the input column of the first of them; `inner` is
+    /// [`inner_columns`](Self::inner_columns).
+    #[inline(always)]
+    pub(super) fn columns(&self, at: usize, inner: &Range<usize>) -> (usize, usize) {
+        if inner.contains(&at) {
+            return (self.options.kernel[1], at * self.options.stride[1] - self.options.padding[1]);
+        }
+        let (taps, first) = self.taps(1, at);
+        (taps.len(), first)
+    }
+
     /// Whether no two windows share a pixel.
     pub(super) fn windows_are_apart(&self) -> bool {
         (0..2).all(|axis| {

@@ -112,6 +112,35 @@ fn workers_change_no_bit_of_averages() {
 }
 
 #[test]
+fn maxima_after_relu_are_those_of_rectified_inputs() {
+    for options in [PoolOptions::square(2), PoolOptions { stride: [1, 2], padding: [1; 2], ..PoolOptions::square(3) }] {
+        let shape = PoolShape::new([2, 7, 8, 21], options).expect("valid");
+        let (x, dy) = (numbers(1, shape.input_len()), numbers(2, shape.output_len()));
+        let rectified: Vec<f32> = x.iter().map(|x| x.max(0.0)).collect();
+        for isa in Isa::all_available() {
+            let cpu = Cpu::with_isa(2, isa);
+            let (mut y, mut plain) = (vec![7.0; dy.len()], vec![7.0; dy.len()]);
+            let (mut dx, mut dplain) = (vec![7.0; x.len()], vec![7.0; x.len()]);
+            max_pool_relu_forward(&cpu, &shape, &x, &mut y);
+            max_pool_forward(&cpu, &shape, &rectified, &mut plain);
+            assert_eq!(y, plain);
+            max_pool_relu_backward(&cpu, &shape, &x, &dy, &mut dx);
+            max_pool_backward(&cpu, &shape, &rectified, &dy, &mut dplain);
+            // The gradient of ReLU at 0 is 0.
+            dplain.iter_mut().zip(&x).filter(|(_, x)| **x <= 0.0).for_each(|(dx, _)| *dx = 0.0);
+            if shape.windows_are_apart() {
+                assert_eq!(dx, dplain);
+            } else {
+                // A window without a positive element adds nothing here, and at a zero there.
+                for (i, (a, b)) in dx.iter().zip(&dplain).enumerate() {
+                    assert!((a - b).abs() < 1e-5, "{i}: {a} {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn not_a_number_is_the_maximum() {
     let shape = PoolShape::new([1, 2, 4, 1], PoolOptions::square(2)).expect("valid");
     let nan = f32::NAN;

@@ -119,8 +119,8 @@ fn places_of_extremes() {
                         if !row[best].is_nan() && (better(row[i], row[best]) || row[i].is_nan()) { i } else { best }
                     })
                 };
-                assert_eq!(most[r], by(|a, b| a > b) as i64);
-                assert_eq!(least[r], by(|a, b| a < b) as i64);
+                assert_eq!(most[r], by(|a, b| a > b) as i32);
+                assert_eq!(least[r], by(|a, b| a < b) as i32);
             }
         }
     }

@@ -152,7 +152,7 @@ fn pairwise<T: Real>(parts: &mut [T]) -> T {
     let mut half = parts.len() / 2;
     while half > 0 {
         for i in 0..half {
-            parts[i] = parts[i] + parts[i + half];
+            parts[i] += parts[i + half];
         }
         half /= 2;
     }

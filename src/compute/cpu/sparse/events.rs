@@ -30,7 +30,7 @@ impl<T: Real> Events<T> {
     /// If `x` does not hold whole samples, or inputs are too many to number.
     pub fn of_dense(cpu: &Cpu, x: &[T], width: usize) -> Self {
         assert!(width <= u32::MAX as usize, "inputs can be numbered");
-        let samples = if width == 0 { 0 } else { x.len() / width };
+        let samples = x.len().checked_div(width).unwrap_or(0);
         assert_eq!(samples * width, x.len(), "whole samples");
         let blocks = samples.div_ceil(SAMPLES);
         let of_block = |block: usize| block * SAMPLES..((block + 1) * SAMPLES).min(samples);
