@@ -214,6 +214,19 @@ fn gradients_of_products() {
 }
 
 #[test]
+fn few_and_many_active_inputs_give_the_same_sums() {
+    let device = Device::cpu_threads(2);
+    let a = random(60, 90, 0.3, 3).map(|v| v as f32);
+    let matrix = SparseMatrix::from_csr(&a, &device).unwrap();
+    for (samples, bound) in [(40, -0.5), (40, 0.9), (300, 0.0), (15, 0.0)] {
+        let x: Vec<f32> = numbers(samples * 60, 8).iter().map(|v| if *v > bound { *v as f32 } else { 0.0 }).collect();
+        let one_by_one = a.add_rows(device.as_cpu(), &Events::of_dense(device.as_cpu(), &x, 60)).unwrap();
+        let x = Tensor::new(&x, [samples, 60], &device).unwrap();
+        assert_eq!(x.add_rows(&matrix).unwrap().to_vec::<f32>().unwrap(), one_by_one, "{samples} samples");
+    }
+}
+
+#[test]
 fn empty_matrices() {
     let (cpu, device) = (Cpu::new(2), Device::cpu_threads(2));
     for (rows, cols) in [(0, 0), (0, 4), (4, 0), (3, 4)] {
@@ -221,12 +234,12 @@ fn empty_matrices() {
         assert_eq!(a.transposed(&cpu).cols(), rows);
         assert_eq!(a.times(&cpu, &vec![1.0; cols * 2], 2).unwrap(), vec![0.0; rows * 2]);
         let matrix = SparseMatrix::from_csr(&a, &device).unwrap();
-        let x = Tensor::ones([2, rows], DType::F32, &device).unwrap().requires_grad();
+        let x = Tensor::ones([20, rows], DType::F32, &device).unwrap().requires_grad();
         let y = x.add_rows(&matrix).unwrap();
-        assert_eq!(y.to_vec::<f32>().unwrap(), vec![0.0; 2 * cols]);
+        assert_eq!(y.to_vec::<f32>().unwrap(), vec![0.0; 20 * cols]);
         assert_eq!(
             y.sum_all().unwrap().backward().unwrap().get(&x).unwrap().to_vec::<f32>().unwrap(),
-            vec![0.0; 2 * rows]
+            vec![0.0; 20 * rows]
         );
     }
 }

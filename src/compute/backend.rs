@@ -140,6 +140,19 @@ pub struct SparseArg<'a> {
     pub values: Arg<'a>,
     /// Which value each element has, where it is not the one of its own number.
     pub order: Option<&'a [usize]>,
+    /// The same matrix stored by columns, where that is known.
+    pub turned: Option<TurnedArg<'a>>,
+}
+
+/// Where the elements of a [`SparseArg`] lie when it is stored by columns.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnedArg<'a> {
+    /// Where each column starts, and the end of the last.
+    pub starts: &'a [usize],
+    /// Row of each element.
+    pub rows: &'a [u32],
+    /// Which element of the other order each is.
+    pub from: &'a [usize],
 }
 
 /// Means and variances of columns.
@@ -336,7 +349,7 @@ pub trait Backend: sealed::Sealed + std::fmt::Debug + Send + Sync {
     /// the gradient of the values in [`Backend::sparse_product`].
     fn sparse_sampled(&self, a: &SparseArg<'_>, c: Arg<'_>, b: Arg<'_>, n: usize, out: &mut Buffer);
     /// `out = x a`: `x` is samples x rows, `out` samples x cols, row-major. Costs what the rows of elements of `x` that
-    /// are not zero do. `f32`, `f64`.
+    /// are not zero do, or less where `x` turns out dense and `a` is known by columns. `f32`, `f64`.
     fn add_rows(&self, x: Arg<'_>, a: &SparseArg<'_>, out: &mut Buffer);
     /// The gradient of the values in [`Backend::add_rows`], from `dy` (samples x cols).
     fn add_rows_grad(&self, x: Arg<'_>, a: &SparseArg<'_>, dy: Arg<'_>, out: &mut Buffer);

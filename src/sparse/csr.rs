@@ -87,29 +87,8 @@ impl<T: Real> Csr<T> {
         if let Some(i) = col_of.iter().position(|col| *col as usize >= cols) {
             return fault(format!("element {i} is in column {} of {cols}", col_of[i]));
         }
-        // By column, then by row: both sorts keep the order of equal ones.
-        let (_, by_col) = sparse::by_row(cpu, cols, col_of);
-        let rows_by_col: Vec<u32> = by_col.iter().map(|i| row_of[*i]).collect();
-        let (starts, by_row) = sparse::by_row(cpu, rows, &rows_by_col);
-        let mut own_starts = Vec::with_capacity(rows + 1);
-        let (mut columns, mut sums): (Vec<u32>, Vec<T>) =
-            (Vec::with_capacity(values.len()), Vec::with_capacity(values.len()));
-        own_starts.push(0);
-        for bounds in starts.windows(2) {
-            let first = columns.len();
-            for at in &by_row[bounds[0]..bounds[1]] {
-                let i = by_col[*at];
-                match (columns[first..].last(), sums.last_mut()) {
-                    (Some(last), Some(sum)) if *last == col_of[i] => *sum += values[i],
-                    _ => {
-                        columns.push(col_of[i]);
-                        sums.push(values[i]);
-                    }
-                }
-            }
-            own_starts.push(columns.len());
-        }
-        Self::with_pattern(Arc::new(Pattern::sound(cols, own_starts, columns)), sums)
+        let (starts, columns, sums) = sparse::rows_of_triplets(cpu, rows, row_of, col_of, values);
+        Self::with_pattern(Arc::new(Pattern::sound(cols, starts, columns)), sums)
     }
 
     /// The elements of a row-major matrix that are not zero.

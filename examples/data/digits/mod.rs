@@ -14,7 +14,7 @@ pub struct Images {
     digits: Vec<i32>,
 }
 
-/// 1,437 images to learn from, 360 to test on.
+/// 1,433 images to learn from, 364 to test on.
 pub struct Digits {
     /// For learning.
     pub train: Images,
@@ -22,7 +22,7 @@ pub struct Digits {
     pub test: Images,
 }
 
-/// The images with their split: of every digit, one image in five (drawn without replacement by a counter-based
+/// The images with their split: of every digit, one image in five, rounded up (drawn without replacement by a counter-based
 /// generator, always the same) is for testing.
 pub fn load() -> Digits {
     let lines: Vec<Vec<u8>> = include_str!("digits_8x8.csv")

@@ -2,7 +2,7 @@
 
 use super::{autocast, check_same};
 use crate::compute::simd::Real;
-use crate::compute::{Arg, DType, Device, Element, Layout, Shape, SparseArg};
+use crate::compute::{DType, Device, Element, Layout, Shape, SparseArg, TurnedArg};
 use crate::error::{Error, Result};
 use crate::precision::OpClass;
 use crate::sparse::{Csr, Pattern};
@@ -90,6 +90,7 @@ impl SparseMatrix {
             cols: self.pattern.cols(),
             values: self.values.arg(),
             order: None,
+            turned: None,
         }
     }
 
@@ -158,6 +159,7 @@ impl Backward for TimesRule {
                 cols: turned.pattern.cols(),
                 values: matrix.values.arg(),
                 order: Some(&turned.from),
+                turned: None,
             };
             d_dense = Some(Tensor::filled(device, dy.dtype(), Layout::row_major(self.dense.shape()), |out| {
                 device.backend().sparse_product(&arg, dy.arg(), self.n, out);
@@ -216,7 +218,8 @@ impl Backward for AddRowsRule {
 
 impl Tensor {
     /// The product of activations that are mostly zero, such as spikes, with a sparse matrix: [.., rows] to
-    /// [.., columns]. Rows of active inputs are added up, so the cost is that of the active rows, not of the matrix.
+    /// [.., columns]. Rows of active inputs are added up, so the cost is that of the active rows, not of the matrix; of
+    /// many samples with many active inputs, all rows are, which is faster then and gives the same sums for finite values.
     /// Sums run over inputs in order, so they are the same bits for any number of threads. Gradients flow to the
     /// activations, silent ones too, and to the values of the matrix.
     ///
@@ -242,8 +245,14 @@ impl Tensor {
         dims[self.shape().rank() - 1] = cols;
         let device = self.device();
         let out = Self::filled(device, x.dtype(), Layout::row_major(Shape::new(&dims)), |out| {
-            let arg: Arg<'_> = x.arg();
-            device.backend().add_rows(arg, &matrix.arg(), out);
+            // By columns as well where there are samples enough for it to pay.
+            let turned = (samples >= 16).then(|| matrix.pattern.turned(device.as_cpu()));
+            let turned = turned.as_ref().map(|turned| TurnedArg {
+                starts: turned.pattern.starts(),
+                rows: turned.pattern.columns(),
+                from: &turned.from,
+            });
+            device.backend().add_rows(x.arg(), &SparseArg { turned, ..matrix.arg() }, out);
         })?;
         let shape = self.shape();
         Ok(record(&[activations, &matrix.values], out, || AddRowsRule { matrix: matrix.clone(), x: x.clone(), shape }))

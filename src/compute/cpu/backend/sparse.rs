@@ -1,8 +1,9 @@
 //! Sparse products.
 
-use super::super::Cpu;
+use super::super::scratch::with_scratch;
 use super::super::sparse::{self, Events, Rows};
-use crate::compute::backend::{Arg, SparseArg};
+use super::super::{Cpu, copy};
+use crate::compute::backend::{Arg, SparseArg, TurnedArg};
 use crate::compute::dtype::Element;
 use crate::compute::memory::Buffer;
 use crate::compute::simd::Real;
@@ -35,16 +36,49 @@ pub(super) fn sampled<T: Real + Element>(
     sparse::sampled(cpu, rows::<T>(a, &mut Vec::new()), c.dense(), b.dense(), n, out.as_mut_slice());
 }
 
+/// Samples from which on columns of samples fill vectors.
+const MANY: usize = 16;
+/// Samples that are transposed together.
+const CHUNK: usize = 256;
+
 pub(super) fn add_rows<T: Real + Element>(cpu: &Cpu, x: Arg<'_>, a: &SparseArg<'_>, out: &mut Buffer) {
     let mut room = Vec::new();
-    let a = rows::<T>(a, &mut room);
-    let events = Events::of_dense(cpu, x.dense::<T>(), a.rows());
-    if events.samples() > 0 {
-        sparse::add_rows(cpu, &events, a, out.as_mut_slice());
-    } else {
+    let (matrix, x, out) = (rows::<T>(a, &mut room), x.dense::<T>(), out.as_mut_slice::<T>());
+    if matrix.rows() == 0 || x.is_empty() {
         // No inputs: nothing to add.
-        out.as_mut_slice::<T>().fill(T::ZERO);
+        return out.fill(T::ZERO);
     }
+    let samples = x.len() / matrix.rows();
+    if let Some(turned) = a.turned.filter(|_| samples >= MANY) {
+        // An addition of an event costs as much as a vector of samples does, so above some share of active inputs it is
+        // faster to take them all. The sums have the same terms in the same order, besides zeros.
+        let active = sparse::count_events(cpu, x);
+        if active * 16 > x.len() {
+            return all_rows(cpu, x, matrix, &turned, out);
+        }
+    }
+    sparse::add_rows(cpu, &Events::of_dense(cpu, x, matrix.rows()), matrix, out);
+}
+
+/// `out = x a` by columns of `a`, with samples side by side.
+fn all_rows<T: Real + Element>(cpu: &Cpu, x: &[T], a: Rows<'_, T>, turned: &TurnedArg<'_>, out: &mut [T]) {
+    let (inputs, cols) = (a.rows(), a.cols);
+    let values: Vec<T> = turned.from.iter().map(|element| a.values[*element]).collect();
+    let by_column = Rows { starts: turned.starts, columns: turned.rows, cols: inputs, values: &values };
+    let samples = x.len() / inputs;
+    // Chunks of like size, so that none is a single sample.
+    let chunks = samples.div_ceil(CHUNK);
+    let each = samples.div_ceil(chunks);
+    with_scratch::<T, _>(each * (inputs + cols), |scratch| {
+        for first in (0..samples).step_by(each) {
+            let n = each.min(samples - first);
+            let (side_by_side, sums) = scratch.split_at_mut(n * inputs);
+            let sums = &mut sums[..n * cols];
+            copy::transpose(cpu, n, inputs, &x[first * inputs..(first + n) * inputs], side_by_side);
+            sparse::product(cpu, by_column, side_by_side, n, sums);
+            copy::transpose(cpu, cols, n, sums, &mut out[first * cols..(first + n) * cols]);
+        }
+    });
 }
 
 pub(super) fn add_rows_grad<T: Real + Element>(
@@ -55,11 +89,10 @@ pub(super) fn add_rows_grad<T: Real + Element>(
     out: &mut Buffer,
 ) {
     let mut room = Vec::new();
-    let a = rows::<T>(a, &mut room);
-    let events = Events::of_dense(cpu, x.dense::<T>(), a.rows());
-    if events.samples() > 0 {
-        sparse::rows_gradient(cpu, &events.by_input(cpu), a, dy.dense(), out.as_mut_slice());
-    } else {
-        out.as_mut_slice::<T>().fill(T::ZERO);
+    let (a, x, out) = (rows::<T>(a, &mut room), x.dense::<T>(), out.as_mut_slice::<T>());
+    if x.is_empty() {
+        return out.fill(T::ZERO);
     }
+    let events = Events::of_dense(cpu, x, a.rows());
+    sparse::rows_gradient(cpu, &events.by_input(cpu), a, dy.dense(), out);
 }

@@ -6,6 +6,7 @@ use super::{Cpu, Rows, by_row, split_rows};
 use crate::compute::cpu::Parts;
 use crate::compute::simd::Real;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Activations that are not zero, sample after sample, in ascending order of inputs.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +101,16 @@ impl<T: Real> Events<T> {
             width: self.samples(),
         }
     }
+}
+
+/// Number of elements of `x` that are not zero.
+pub fn count_events<T: Real>(cpu: &Cpu, x: &[T]) -> usize {
+    let total = AtomicUsize::new(0);
+    cpu.split(x.len(), 65_536, &|range| {
+        let own = x[range].iter().filter(|x| **x != T::ZERO).count();
+        total.fetch_add(own, Ordering::Relaxed);
+    });
+    total.into_inner()
 }
 
 /// `out[s] = ` the sum of the rows of `a` whose inputs are active in sample `s`, times their activation; `out` is

@@ -10,8 +10,8 @@ mod events;
 mod sort;
 
 pub use dense::{product, sampled, times_vector};
-pub use events::{Events, add_rows, rows_gradient};
-pub use sort::by_row;
+pub use events::{Events, add_rows, count_events, rows_gradient};
+pub use sort::{by_row, rows_of_triplets};
 
 use super::Cpu;
 use std::ops::Range;

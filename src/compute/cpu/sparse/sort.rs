@@ -6,6 +6,8 @@
 #![allow(unsafe_code)]
 
 use super::super::{Cpu, Parts};
+use super::split_rows;
+use crate::compute::simd::Real;
 use std::ops::Range;
 
 /// Fewest elements worth a worker of their own.
@@ -63,6 +65,64 @@ pub fn by_row(cpu: &Cpu, rows: usize, row_of: &[u32]) -> (Vec<usize>, Vec<usize>
         });
     }
     (starts, order)
+}
+
+/// Rows of a sparse matrix from triplets in any order: where each row starts, columns and values. Values at one place
+/// are added in the order they are given.
+///
+/// # Panics
+/// If lists differ in length or there is no such row.
+pub fn rows_of_triplets<T: Real>(
+    cpu: &Cpu,
+    rows: usize,
+    row_of: &[u32],
+    col_of: &[u32],
+    values: &[T],
+) -> (Vec<usize>, Vec<u32>, Vec<T>) {
+    assert!(row_of.len() == col_of.len() && row_of.len() == values.len(), "one row, column and value each");
+    let (bounds, mut order) = by_row(cpu, rows, row_of);
+    // By column within each row, equal ones as they were given; and how many places each row has.
+    let mut places = vec![0usize; rows];
+    {
+        let (order, places) = (Parts::new(&mut order), Parts::new(&mut places));
+        split_rows(cpu, &bounds, 10.0, &|range| {
+            for row in range {
+                // SAFETY: ranges of rows do not overlap, nor do their elements.
+                let (own, place) =
+                    unsafe { (order.piece(bounds[row]..bounds[row + 1]), &mut places.piece(row..row + 1)[0]) };
+                let key = |element: &usize| (col_of[*element], *element);
+                if !own.is_sorted_by_key(key) {
+                    own.sort_unstable_by_key(key);
+                }
+                *place = own.chunk_by(|a, b| col_of[*a] == col_of[*b]).count();
+            }
+        });
+    }
+    let mut starts = Vec::with_capacity(rows + 1);
+    let mut total = 0;
+    for count in places {
+        starts.push(total);
+        total += count;
+    }
+    starts.push(total);
+    let (mut columns, mut sums) = (vec![0u32; total], vec![T::ZERO; total]);
+    {
+        let (to_columns, to_sums) = (Parts::new(&mut columns), Parts::new(&mut sums));
+        split_rows(cpu, &bounds, 4.0, &|range| {
+            for row in range {
+                let own = starts[row]..starts[row + 1];
+                // SAFETY: ranges of rows do not overlap, nor do their places.
+                let (columns, sums) = unsafe { (to_columns.piece(own.clone()), to_sums.piece(own)) };
+                let of_row = order[bounds[row]..bounds[row + 1]].chunk_by(|a, b| col_of[*a] == col_of[*b]);
+                for ((of_place, column), sum) in of_row.zip(columns).zip(sums) {
+                    *column = col_of[of_place[0]];
+                    *sum = values[of_place[0]];
+                    of_place[1..].iter().for_each(|element| *sum += values[*element]);
+                }
+            }
+        });
+    }
+    (starts, columns, sums)
 }
 
 #[cfg(test)]
