@@ -33,8 +33,8 @@ fn weights_go_to_torch_names_and_back() {
     let x = Tensor::normal(0.0, 1.0, [4, 5], Key([1, 1]), &device).unwrap();
     let y = sent.forward(&x).unwrap();
     save_module(&sent, folder.path().join("net.safetensors"), false).unwrap();
-    npy::write(&folder.path().join("x.npy"), &[4, 5], &x.to_vec::<f32>().unwrap()).unwrap();
-    npy::write(&folder.path().join("y.npy"), &[4, 3], &y.to_vec::<f32>().unwrap()).unwrap();
+    npy::write(folder.path().join("x.npy"), &[4, 5], &x.to_vec::<f32>().unwrap()).unwrap();
+    npy::write(folder.path().join("y.npy"), &[4, 3], &y.to_vec::<f32>().unwrap()).unwrap();
     venv::run_script(&python, "exchange_weights.py", folder.path());
 
     let back = folder.path().join("back.safetensors");

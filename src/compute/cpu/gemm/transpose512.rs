@@ -24,7 +24,7 @@ pub(super) unsafe fn pack_rows_4(
     // SAFETY: the caller vouches for both ends; a lane that is not there is read where lane 0 is. Stores beyond `width`
     // are overwritten by the next step's, or lie in the slack.
     unsafe {
-        debug_assert!(width <= 16 || width % 16 == 0);
+        debug_assert!(width <= 16 || width.is_multiple_of(16));
         let whole = steps / 4 * 4;
         for first in (0..width).step_by(16) {
             let mut at = [from; 16];
