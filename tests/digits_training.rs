@@ -1,5 +1,8 @@
 //! The networks of the examples: training is the same bits for any number of threads, and they learn what they claim to.
 
+// Each example brings its own copy of the module that reads the data.
+#![allow(clippy::duplicate_mod)]
+
 #[path = "../examples/digits_cnn.rs"]
 mod cnn;
 #[path = "../examples/digits_mlp.rs"]
