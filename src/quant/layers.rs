@@ -4,6 +4,7 @@ use crate::compute::{Activation, DType, Device, Layout, QuantWeight, Quantised};
 use crate::error::{Error, Result};
 use crate::nn::{Conv2d, Linear, Module};
 use crate::tensor::Tensor;
+use crate::tensor::ops::check_device;
 
 /// Weights rounded to signed bytes, one scale for each output channel: w ≈ scale q, |q| <= 127.
 #[derive(Debug, Clone)]
@@ -113,6 +114,7 @@ impl Module for QuantLinear {
                 format!("input {} does not fit a weight of {inputs} inputs and {outputs} outputs", x.shape()),
             ));
         }
+        check_device("QuantLinear", x, &self.weights.bytes)?;
         let mut dims = x.dims().to_vec();
         *dims.last_mut().unwrap_or(&mut 0) = outputs;
         let rows = x.shape().rows();
@@ -156,6 +158,7 @@ impl QuantConv2d {
 
 impl Module for QuantConv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        check_device("QuantConv2d", x, &self.weights.bytes)?;
         let shape = self.layer.sizes(x)?;
         let bytes = self.weights.bytes_of(&x.detach().channels_last()?)?;
         let device = x.device();
