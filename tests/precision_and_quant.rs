@@ -29,7 +29,7 @@ fn net(device: &Device) -> Sequential {
         .push(MaxPool2d::new([2, 2]))
         .push(Conv2d::new(8, 12, [3, 3], padded, device, &mut rng).unwrap())
         .push(Relu)
-        .push(Flatten::default())
+        .push(Flatten)
         .push(Linear::new(192, 24, device, &mut rng).unwrap())
         .push(Relu)
         .push(Linear::new(24, 2, device, &mut rng).unwrap())
@@ -74,7 +74,7 @@ fn networks_of_bytes_answer_as_before() {
     let (fresh, kinds) = stripes(400, 2, &device);
     let before = accuracy(&net, &fresh, &kinds).unwrap();
     for calibration in [Calibration::MinMax, Calibration::Percentile(99.9)] {
-        let (bytes, report) = quantise(&net, &[x.clone()], calibration).unwrap();
+        let (bytes, report) = quantise(&net, std::slice::from_ref(&x), calibration).unwrap();
         let after = accuracy(&bytes, &fresh, &kinds).unwrap();
         println!("{report}\naccuracy {before} before, {after} after");
         assert!(before > 0.97 && after >= before - 0.01, "{before} {after}");
