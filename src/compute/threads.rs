@@ -149,7 +149,7 @@ pub struct Crew {
     size: usize,
     shared: Arc<Shared>,
     /// Held while a task runs: callers on several threads take turns.
-    turn: Mutex<()>,
+    turn: Mutex<Places>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -177,17 +177,17 @@ impl Crew {
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         });
-        let cpus = processors_for(size);
-        let handles = (1..size)
+        let handles: Vec<_> = (1..size)
             .map(|index| {
-                let (shared, cpu) = (shared.clone(), cpus.get(index - 1).copied());
+                let shared = shared.clone();
                 std::thread::Builder::new()
                     .name(format!("tessera-{index}"))
-                    .spawn(move || worker(index, cpu, &shared))
+                    .spawn(move || worker(index, &shared))
                     .expect("the system can start a thread")
             })
             .collect();
-        Self { size, shared, turn: Mutex::new(()), handles }
+        let turn = Mutex::new(Places::bind(&handles));
+        Self { size, shared, turn, handles }
     }
 
     /// Number of workers, the caller included.
@@ -214,7 +214,8 @@ impl Crew {
     }
 
     fn run_together(&self, task: &(dyn Fn(usize) + Sync)) {
-        let turn = self.turn.lock().unwrap_or_else(|e| e.into_inner());
+        let mut turn = self.turn.lock().unwrap_or_else(|e| e.into_inner());
+        turn.make_way(&self.handles);
         let shared = &*self.shared;
         // SAFETY: only the lifetime is changed; workers use the pointer only until they have counted themselves off,
         // which is waited for below.
@@ -265,8 +266,7 @@ impl Drop for Crew {
     }
 }
 
-fn worker(index: usize, processor: Option<usize>, shared: &Shared) {
-    pin(processor);
+fn worker(index: usize, shared: &Shared) {
     AT_WORK.set(true);
     let mut round = 0;
     loop {
@@ -290,47 +290,84 @@ fn worker(index: usize, processor: Option<usize>, shared: &Shared) {
     }
 }
 
-/// Processors for workers 1, 2, ..: those this process may run on, without the one the caller is on. Empty where that is
-/// unknown or there are more workers than processors; such workers are left to the system.
-fn processors_for(crew: usize) -> Vec<usize> {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the set is a plain bit mask of the size passed along.
-    unsafe {
-        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut allowed) != 0 {
-            return Vec::new();
+/// Which processor each worker is bound to. The caller takes part unbound, since its thread is not the crew's to bind.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+struct Places {
+    /// Of workers 1, 2, ..; empty where processors are unknown or fewer than workers: those are left to the system.
+    taken: Vec<usize>,
+    /// Processors this process may run on that no worker is bound to; the caller was on the last when the crew was made.
+    free: Vec<usize>,
+}
+
+#[cfg(target_os = "linux")]
+impl Places {
+    /// Binds each worker to a processor of its own, none to the caller's.
+    fn bind(workers: &[JoinHandle<()>]) -> Self {
+        let mut places = Self { taken: Vec::new(), free: Vec::new() };
+        // SAFETY: the set is a plain bit mask of the size passed along.
+        let free: Vec<usize> = unsafe {
+            let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+            if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut allowed) != 0 {
+                return places;
+            }
+            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect()
+        };
+        if workers.is_empty() || workers.len() >= free.len() {
+            return places;
         }
-        let mut cpus: Vec<usize> =
-            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed)).collect();
-        if crew > cpus.len() {
-            return Vec::new();
+        places.free = free;
+        if let Some(at) = caller().and_then(|own| places.free.iter().position(|cpu| *cpu == own)) {
+            // Dealt from the front, so that the caller's stays free.
+            let own = places.free.remove(at);
+            places.free.push(own);
         }
-        // The caller takes part unpinned. A worker bound to its processor would wait for it to be moved away.
-        let own = usize::try_from(libc::sched_getcpu()).ok();
-        let at = cpus.iter().position(|cpu| Some(*cpu) == own).unwrap_or(0);
-        cpus.remove(at);
-        cpus
+        places.taken = places.free.drain(..workers.len()).collect();
+        for (worker, cpu) in workers.iter().zip(&places.taken) {
+            bind(worker, *cpu);
+        }
+        places
     }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = crew;
-        Vec::new()
+
+    /// Where the system has moved the caller to the processor of a worker, that worker goes to a free one: bound, it
+    /// would wait until the caller has done its part and is moved away.
+    fn make_way(&mut self, workers: &[JoinHandle<()>]) {
+        if self.taken.is_empty() {
+            return;
+        }
+        let Some(own) = caller() else { return };
+        if let (Some(worker), Some(free)) = (self.taken.iter().position(|cpu| *cpu == own), self.free.last_mut()) {
+            bind(&workers[worker], *free);
+            self.taken[worker] = std::mem::replace(free, own);
+        }
     }
 }
 
-/// Pins the calling thread to a processor, where the system lets it.
-fn pin(processor: Option<usize>) {
-    #[cfg(target_os = "linux")]
-    if let Some(processor) = processor {
-        // SAFETY: the set is a plain bit mask of the size passed along.
-        unsafe {
-            let mut one: libc::cpu_set_t = std::mem::zeroed();
-            libc::CPU_SET(processor, &mut one);
-            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one);
-        }
+#[cfg(not(target_os = "linux"))]
+impl Places {
+    fn bind(_: &[JoinHandle<()>]) -> Self {
+        Self { taken: Vec::new(), free: Vec::new() }
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = processor;
+
+    fn make_way(&mut self, _: &[JoinHandle<()>]) {}
+}
+
+/// The processor this thread is on.
+#[cfg(target_os = "linux")]
+fn caller() -> Option<usize> {
+    // SAFETY: no arguments, no memory.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
+/// Binds a thread to a processor, where the system lets it.
+#[cfg(target_os = "linux")]
+fn bind(thread: &JoinHandle<()>, processor: usize) {
+    use std::os::unix::thread::JoinHandleExt as _;
+    // SAFETY: the set is a plain bit mask of the size passed along, and the thread has not been joined: its handle lives.
+    unsafe {
+        let mut one: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor, &mut one);
+        libc::pthread_setaffinity_np(thread.as_pthread_t() as _, size_of::<libc::cpu_set_t>(), &one);
+    }
 }
 
 #[cfg(test)]
@@ -395,6 +432,37 @@ mod tests {
             }
         });
         assert_eq!(hits.load(Ordering::Relaxed), 3 * 100 * 4);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_worker_makes_way_for_the_caller() {
+        let crew = Crew::new(2);
+        let mut places = crew.turn.lock().unwrap();
+        let (Some(bound), Some(free)) = (places.taken.first().copied(), places.free.last().copied()) else {
+            println!("skipped: one processor");
+            return;
+        };
+        let own = std::thread::scope(|scope| {
+            let places = &mut *places;
+            let handles = &crew.handles;
+            scope
+                .spawn(move || {
+                    // SAFETY: as in `bind`, for this thread.
+                    unsafe {
+                        let mut one: libc::cpu_set_t = std::mem::zeroed();
+                        libc::CPU_SET(bound, &mut one);
+                        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &one);
+                    }
+                    places.make_way(handles);
+                    caller()
+                })
+                .join()
+                .unwrap()
+        });
+        assert_eq!(own, Some(bound));
+        assert_eq!(places.taken, [free]);
+        assert!(places.free.contains(&bound));
     }
 
     #[test]
