@@ -236,19 +236,26 @@ impl Crew {
         assert!(!others_panicked, "a worker thread panicked");
     }
 
-    /// Runs `job(index)` for every index below `count`, dealt to the workers one at a time.
+    /// Runs `job(index)` for every index below `count`. Each worker begins with a range of its own, which is the same
+    /// whenever counts are: what one call wrote to a worker's cache, the next finds there. Who has done with his range
+    /// helps the others with theirs.
     pub fn for_each(&self, count: usize, job: &(dyn Fn(usize) + Sync)) {
-        if self.size == 1 || count <= 1 {
+        if self.size == 1 || count <= 1 || AT_WORK.get() {
             return (0..count).for_each(job);
         }
-        let next = AtomicUsize::new(0);
-        self.run(&|_| {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    break;
+        let begin = |worker: usize| count * worker / self.size;
+        let next: Vec<crossbeam_utils::CachePadded<AtomicUsize>> =
+            (0..self.size).map(|worker| AtomicUsize::new(begin(worker)).into()).collect();
+        self.run(&|worker| {
+            for owner in (worker..self.size).chain(0..worker) {
+                let end = begin(owner + 1);
+                loop {
+                    let index = next[owner].fetch_add(1, Ordering::Relaxed);
+                    if index >= end {
+                        break;
+                    }
+                    job(index);
                 }
-                job(index);
             }
         });
     }
@@ -468,10 +475,12 @@ mod tests {
     #[test]
     fn for_each_covers_all_indices_once() {
         let crew = Crew::new(3);
-        let hits: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
-        crew.for_each(100, &|i| {
-            hits[i].fetch_add(1, Ordering::Relaxed);
-        });
-        assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1));
+        for count in [0, 1, 2, 3, 4, 100] {
+            let hits: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            crew.for_each(count, &|i| {
+                hits[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1));
+        }
     }
 }

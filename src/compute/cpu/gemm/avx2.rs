@@ -6,79 +6,17 @@ use std::arch::x86_64::*;
 use super::kernels::{Kernels, tiles_of_16_registers, tiles_of_small_panels};
 use super::micro::{Lanes, Tile, tile};
 use super::pack::pack;
+use super::x86_lanes::real_lanes;
 
 /// 8 `f32`.
 pub(super) struct F32Lanes;
 
-impl Lanes for F32Lanes {
-    type Unit = f32;
-    type Sum = f32;
-    type Units = __m256;
-    type Sums = __m256;
-    type Mask = __m256i;
-    const LANES: usize = 8;
-
-    #[inline(always)]
-    unsafe fn fetch(at: *const Self::Sum) {
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-    #[inline(always)]
-    unsafe fn fetch_far(at: *const u8) {
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
-    #[inline(always)]
-    unsafe fn mask(n: usize) -> __m256i {
-        _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-    }
-    #[inline(always)]
-    unsafe fn splat(from: *const f32) -> __m256 {
-        _mm256_set1_ps(*from)
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> __m256 {
-        _mm256_loadu_ps(from)
-    }
-    #[inline(always)]
-    unsafe fn load_some(from: *const f32, mask: __m256i) -> __m256 {
-        _mm256_maskload_ps(from, mask)
-    }
-    #[inline(always)]
-    unsafe fn zeros() -> __m256 {
-        _mm256_setzero_ps()
-    }
-    #[inline(always)]
-    unsafe fn splat_sum(from: *const f32) -> __m256 {
-        _mm256_set1_ps(*from)
-    }
-    #[inline(always)]
-    unsafe fn load_sums(from: *const f32) -> __m256 {
-        _mm256_loadu_ps(from)
-    }
-    #[inline(always)]
-    unsafe fn load_sums_some(from: *const f32, mask: __m256i) -> __m256 {
-        _mm256_maskload_ps(from, mask)
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f32, sums: __m256) {
-        _mm256_storeu_ps(to, sums)
-    }
-    #[inline(always)]
-    unsafe fn store_some(to: *mut f32, sums: __m256, mask: __m256i) {
-        _mm256_maskstore_ps(to, mask, sums)
-    }
-    #[inline(always)]
-    unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
-        _mm256_fmadd_ps(a, b, c)
-    }
-    #[inline(always)]
-    unsafe fn add(a: __m256, b: __m256) -> __m256 {
-        _mm256_add_ps(a, b)
-    }
-    #[inline(always)]
-    unsafe fn relu(a: __m256) -> __m256 {
-        // Where one operand is NaN, the second one is taken.
-        _mm256_max_ps(_mm256_setzero_ps(), a)
-    }
+real_lanes! {
+    F32Lanes: 8 f32, __m256, __m256i;
+    mask n: _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    load_some from, mask: _mm256_maskload_ps(from, mask);
+    store_some to, sums, mask: _mm256_maskstore_ps(to, mask, sums);
+    _mm256_set1_ps _mm256_loadu_ps _mm256_setzero_ps _mm256_storeu_ps _mm256_fmadd_ps _mm256_add_ps _mm256_max_ps
 }
 
 /// # Safety
@@ -110,75 +48,12 @@ pub(super) static F32: Kernels<f32, f32> =
 /// 4 `f64`.
 pub(super) struct F64Lanes;
 
-impl Lanes for F64Lanes {
-    type Unit = f64;
-    type Sum = f64;
-    type Units = __m256d;
-    type Sums = __m256d;
-    type Mask = __m256i;
-    const LANES: usize = 4;
-
-    #[inline(always)]
-    unsafe fn fetch(at: *const Self::Sum) {
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-    #[inline(always)]
-    unsafe fn fetch_far(at: *const u8) {
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
-    #[inline(always)]
-    unsafe fn mask(n: usize) -> __m256i {
-        _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3))
-    }
-    #[inline(always)]
-    unsafe fn splat(from: *const f64) -> __m256d {
-        _mm256_set1_pd(*from)
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f64) -> __m256d {
-        _mm256_loadu_pd(from)
-    }
-    #[inline(always)]
-    unsafe fn load_some(from: *const f64, mask: __m256i) -> __m256d {
-        _mm256_maskload_pd(from, mask)
-    }
-    #[inline(always)]
-    unsafe fn zeros() -> __m256d {
-        _mm256_setzero_pd()
-    }
-    #[inline(always)]
-    unsafe fn splat_sum(from: *const f64) -> __m256d {
-        _mm256_set1_pd(*from)
-    }
-    #[inline(always)]
-    unsafe fn load_sums(from: *const f64) -> __m256d {
-        _mm256_loadu_pd(from)
-    }
-    #[inline(always)]
-    unsafe fn load_sums_some(from: *const f64, mask: __m256i) -> __m256d {
-        _mm256_maskload_pd(from, mask)
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f64, sums: __m256d) {
-        _mm256_storeu_pd(to, sums)
-    }
-    #[inline(always)]
-    unsafe fn store_some(to: *mut f64, sums: __m256d, mask: __m256i) {
-        _mm256_maskstore_pd(to, mask, sums)
-    }
-    #[inline(always)]
-    unsafe fn fma(a: __m256d, b: __m256d, c: __m256d) -> __m256d {
-        _mm256_fmadd_pd(a, b, c)
-    }
-    #[inline(always)]
-    unsafe fn add(a: __m256d, b: __m256d) -> __m256d {
-        _mm256_add_pd(a, b)
-    }
-    #[inline(always)]
-    unsafe fn relu(a: __m256d) -> __m256d {
-        // Where one operand is NaN, the second one is taken.
-        _mm256_max_pd(_mm256_setzero_pd(), a)
-    }
+real_lanes! {
+    F64Lanes: 4 f64, __m256d, __m256i;
+    mask n: _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3));
+    load_some from, mask: _mm256_maskload_pd(from, mask);
+    store_some to, sums, mask: _mm256_maskstore_pd(to, mask, sums);
+    _mm256_set1_pd _mm256_loadu_pd _mm256_setzero_pd _mm256_storeu_pd _mm256_fmadd_pd _mm256_add_pd _mm256_max_pd
 }
 
 /// # Safety

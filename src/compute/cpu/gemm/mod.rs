@@ -44,6 +44,8 @@ mod scratch;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod transpose512;
+#[cfg(target_arch = "x86_64")]
+mod x86_lanes;
 
 pub use batch::{MatBatch, MatBatchMut};
 pub use epilogue::{Activation, Bias, Epilogue, Store};
