@@ -9,6 +9,7 @@ mod info;
 mod interrupt;
 mod model;
 mod plot;
+mod profile;
 mod progress;
 mod resume;
 mod run;

@@ -10,6 +10,7 @@ use super::shard::{Fault, PHASES, What};
 use super::snapshot::Counters;
 use crate::compute::{Crew, Isa};
 use crate::error::{Error, Result};
+use crate::metrics;
 use crate::model::{BrainModel, PopulationId, Selection};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -112,9 +113,11 @@ pub struct Simulation {
     /// Spikes of the last `longest_delay` steps: some of their synapses may lie ahead.
     pub(super) in_flight: Vec<Spike>,
     longest_delay: u64,
-    record_s: f64,
-    collected: Collected,
-    batch: Vec<Spike>,
+    pub(super) record_s: f64,
+    /// Stretches of steps run so far.
+    pub(super) stretches: u64,
+    pub(super) collected: Collected,
+    pub(super) batch: Vec<Spike>,
     pub(super) model: BrainModel,
     pub(super) options: SimOptions,
     /// Tells the network from others, once somebody has asked.
@@ -153,7 +156,10 @@ impl Simulation {
         let start = Instant::now();
         let isa = options.check_for(&model)?;
         let crew = Crew::new(options.workers());
-        let connectivity = Connectivity::draw(&model, &options, &crew)?;
+        let connectivity = {
+            let _span = metrics::span("draw synapses");
+            Connectivity::draw(&model, &options, &crew)?
+        };
         Self::assemble(model, connectivity, options, isa, crew, start)
     }
 
@@ -183,6 +189,7 @@ impl Simulation {
         crew: Crew,
         start: Instant,
     ) -> Result<Self> {
+        let _span = metrics::span("lay out");
         let threads = crew.size();
         let weights = connectivity.stored_weights(&model);
         let (origin, synapse_sum) = (connectivity.origin.clone(), connectivity.synapse_sum);
@@ -238,6 +245,7 @@ impl Simulation {
             in_flight: Vec::new(),
             longest_delay,
             record_s: 0.0,
+            stretches: 0,
             collected: Collected::default(),
             batch: Vec::new(),
             model,
@@ -359,10 +367,17 @@ impl Simulation {
             let to = until.min(self.step + self.stretch.steps);
             let stretch = Instant::now();
             let from = self.step;
-            self.step = self.machine.run(from, to);
+            self.step = {
+                let _span = metrics::span("steps");
+                self.machine.run(from, to)
+            };
+            self.stretches += 1;
             let ran = stretch.elapsed();
             let record = Instant::now();
-            result = self.collect(from);
+            result = {
+                let _span = metrics::span("record");
+                self.collect(from)
+            };
             self.record_s += record.elapsed().as_secs_f64();
             if self.step == to {
                 self.stretch.adapt(ran);

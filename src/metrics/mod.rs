@@ -10,7 +10,7 @@ mod trace;
 pub use available::available_memory;
 pub use memory_parts::{MemoryChange, MemoryPart, MemorySnapshot};
 pub use profile::{Profile, ProfileRow, seconds};
-pub use profiler::{Installed, NotOpen, Profiler, Span, span};
+pub use profiler::{Installed, NotOpen, Profiler, Span, span, timed};
 pub use trace::{Trace, TraceEvent, TraceThread};
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -101,6 +101,12 @@ pub fn span(name: &str) -> Span {
     })
 }
 
+/// Runs `work` as a [`span`].
+pub fn timed<R>(name: &str, work: impl FnOnce() -> R) -> R {
+    let _span = span(name);
+    work()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
