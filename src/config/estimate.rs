@@ -12,7 +12,7 @@ use crate::model::{NetworkSpec, PopulationSpec};
 use crate::synapse::WeightBits;
 
 /// Bytes of the program itself: code, libraries, stacks, buffers of files.
-const BASE_BYTES: f64 = 60e6;
+const BASE_BYTES: f64 = 14e6;
 /// Seconds of one step of a current-based LIF neuron on one thread.
 const NEURON_STEP_S: f64 = 0.1e-9;
 /// Seconds of one synaptic event on one thread.
@@ -43,8 +43,13 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Estimates a run.
+    /// Estimates a run at a mean rate of 5 Hz, as nobody knows the rates before.
     pub fn of(network: &NetworkSpec, run: &RunOptions) -> Self {
+        Self::at_rate(network, run, ASSUMED_RATE_HZ)
+    }
+
+    /// Estimates a run in which neurons fire at a mean rate of `rate_hz`.
+    pub fn at_rate(network: &NetworkSpec, run: &RunOptions, rate_hz: f64) -> Self {
         let sizes: Vec<f64> = network.populations.iter().map(|p| p.placement.size(&p.name, run.seed) as f64).collect();
         let synapses_of: Vec<f64> = (0..network.projections.len()).map(|p| expected_synapses(network, p)).collect();
         let wide = run.weight_bits == WeightBits::W32;
@@ -52,7 +57,7 @@ impl Estimate {
         let cost = |(population, n): (&PopulationSpec, &f64)| n * steps * population.model.cost() * NEURON_STEP_S;
         let steps_s: f64 = network.populations.iter().zip(&sizes).map(cost).sum();
         let synapses: f64 = synapses_of.iter().sum();
-        let events = synapses * ASSUMED_RATE_HZ * run.duration_ms * 1e-3;
+        let events = synapses * rate_hz * run.duration_ms * 1e-3;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = run.threads.unwrap_or(cores).min(cores) as f64;
         let seconds = (steps_s + events * EVENT_S) / threads;
@@ -63,12 +68,7 @@ impl Estimate {
             isa: None,
             weight_bits: run.weight_bits,
         };
-        let expected = Expected {
-            synapses: &synapses_of,
-            rate_hz: ASSUMED_RATE_HZ,
-            duration_ms: run.duration_ms,
-            real_time_factor: seconds * 1e3 / run.duration_ms.max(f64::MIN_POSITIVE),
-        };
+        let expected = Expected { synapses: &synapses_of, rate_hz, duration_ms: run.duration_ms };
         let (mut parts, construction) = forecast(network, run.seed, &options, &expected);
         let memory_bytes = BASE_BYTES as u64 + parts.counted() + construction;
         (parts.resident_bytes, parts.high_water_bytes) = (BASE_BYTES as u64 + parts.counted(), memory_bytes);

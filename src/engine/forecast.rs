@@ -7,8 +7,9 @@ use super::options::{Precision, SimOptions};
 use super::partition::Partition;
 use super::pathways::narrow_format;
 use super::shard::Scratch;
+use super::simulation::Stretch;
 use crate::compute::Isa;
-use crate::compute::records::Format;
+use crate::compute::records::{Arena, Format};
 use crate::metrics::MemorySnapshot;
 use crate::model::wiring::{delay_shares, weight_summary};
 use crate::model::{
@@ -26,12 +27,12 @@ pub struct Expected<'a> {
     pub rate_hz: f64,
     /// Biological time simulated, ms.
     pub duration_ms: f64,
-    /// Wall-clock time over biological time.
-    pub real_time_factor: f64,
 }
 
 /// Formats in the order in which `pathways` numbers them.
 const FORMATS: [Format; 3] = [Format::Lines, Format::Packed4, Format::Packed8];
+/// Tables of a Poisson stimulus on a part of a population.
+const POISSON_BYTES: u64 = 600;
 /// Neurons of which a model is asked how much its constants take.
 const PROBED: usize = 64;
 
@@ -69,7 +70,7 @@ pub fn forecast(net: &NetworkSpec, seed: u64, options: &SimOptions, expected: &E
     memory.add(part::ROWS, slots as u64 * rows + slots as u64 / 32);
     let fresh = if number == 8 { Scratch::<f64>::FRESH_BYTES } else { Scratch::<f32>::FRESH_BYTES };
     memory.add(part::BUFFERS, (shards * (fresh + synapses.lines_a_step(shards) as usize)) as u64);
-    memory.add(part::STIMULI, stimuli(net, &sizes, number));
+    memory.add(part::STIMULI, stimuli(net, &sizes, shards as u64, number));
     memory.add(part::LOGS, logs(neurons, synapses.longest, options.dt, expected));
     let edges = |rule: &ConnectionRule| if let ConnectionRule::Edges(edges) = rule { size_of_val(&**edges) } else { 0 };
     memory.add(part::DESCRIPTION, net.projections.iter().map(|p| edges(&p.rule) as u64).sum());
@@ -92,6 +93,7 @@ fn positions(placement: &Placement, n: u64) -> u64 {
         Placement::Count(_) => 0,
         Placement::Positions(points) => size_of_val(&**points) as u64,
         // A place on the curve for each cell with neurons, and the number of its first neuron where cells differ.
+        Placement::Region { density, .. } if *density < 1.0 => n * 8,
         Placement::Region { density, .. } if density.fract() == 0.0 => (n as f64 / density.max(1.0) * 8.0) as u64,
         Placement::Region { density, .. } => (n as f64 / density.max(1.0) * 12.0) as u64,
     }
@@ -102,40 +104,47 @@ fn parameters(population: &PopulationSpec, n: u64, number: usize, seed: u64, opt
     if let Some(spikes) = population.model.given_spikes() {
         return spikes.len() as u64 * 16;
     }
+    // What a model keeps once and what it keeps for each neuron is told apart by asking it twice.
+    let few = probed(population, PROBED, number, seed, options);
+    let many = probed(population, 2 * PROBED, number, seed, options);
+    let each = many.saturating_sub(few) as f64 / PROBED as f64;
+    let once = (2 * few).saturating_sub(many);
+    once as u64 + (each * n as f64) as u64
+}
+
+/// Bytes of parameters and constants of the first neurons.
+fn probed(population: &PopulationSpec, len: usize, number: usize, seed: u64, options: &SimOptions) -> usize {
     let mut columns: Vec<ParamColumn> = population.model.values().into_iter().map(ParamColumn::Uniform).collect();
     for (name, distribution) in &population.params {
         let Some(place) = population.model.parameters().iter().position(|p| p.name == name) else { continue };
         let values: Vec<f64> = match distribution {
-            Distribution::Values(values) => values.iter().copied().cycle().take(PROBED).collect(),
+            Distribution::Values(values) => values.iter().copied().cycle().take(len).collect(),
             drawn => match Sampler::new(drawn) {
                 Ok(sampler) if sampler.constant().is_none() => {
-                    (0..PROBED as u32).map(|i| sampler.sample(i * (u32::MAX / PROBED as u32) + 1)).collect()
+                    (0..len as u32).map(|i| sampler.sample(i * (u32::MAX / len as u32) + 1)).collect()
                 }
                 _ => continue,
             },
         };
-        if values.len() == PROBED {
+        if values.len() == len {
             columns[place] = ParamColumn::PerNeuron(values);
         }
     }
-    let params = ParamTable { len: PROBED, columns };
+    let params = ParamTable { len, columns };
     let prepare = Prepare {
         dt: options.dt,
         seed,
         population: &population.name,
         params: &params,
         first: 0,
-        len: PROBED,
+        len,
         isa: Isa::Portable,
     };
     let constants = match number {
         8 => population.model.stepper_f64(&prepare).map_or(0, |stepper| stepper.bytes()),
         _ => population.model.stepper_f32(&prepare).map_or(0, |stepper| stepper.bytes()),
     };
-    if params.is_uniform() {
-        return constants as u64;
-    }
-    ((params.bytes() + constants) as f64 * n as f64 / PROBED as f64) as u64
+    params.bytes() + constants
 }
 
 /// The records of all synapses.
@@ -218,7 +227,11 @@ impl Synapses {
                 // The head is rounded up to whole granules, where there is a segment at all.
                 let head = if segments < 1.0 { segments } else { (segments * 4.0 / unit).ceil().max(1.0) };
                 let head = if granule == 1.0 { segments * 4.0 / unit } else { head };
-                this.bytes += (granules + head) * unit * *size as f64 * shards as f64;
+                // The last source of a chunk does not fit: half its bytes are lost on the average.
+                let of_source = (granules + head) * unit;
+                let chunk = Arena::CHUNK_BYTES as f64;
+                let lost = if of_source < chunk { 1.0 / (1.0 - (0.5 * of_source / chunk).min(0.5)) } else { 1.0 };
+                this.bytes += of_source * lost * *size as f64 * shards as f64;
                 this.segments_a_step[format] += spikes_a_step * segments * shards as f64;
                 if format == 0 {
                     this.lines += spikes_a_step * granules * shards as f64;
@@ -302,7 +315,7 @@ fn weight_bits(net: &NetworkSpec, receptors: &[Vec<Receptor>], options: &SimOpti
     keys.iter().map(|own| own.iter().map(|(key, share)| (wide(key), *share)).collect()).collect()
 }
 
-fn stimuli(net: &NetworkSpec, sizes: &[u64], number: u64) -> u64 {
+fn stimuli(net: &NetworkSpec, sizes: &[u64], shards: u64, number: u64) -> u64 {
     let of = |stimulus: &crate::model::StimulusSpec| -> u64 {
         let mut shared = match &stimulus.kind {
             StimulusKind::Spikes { events, .. } => events.len() as u64 * 16,
@@ -314,13 +327,16 @@ fn stimuli(net: &NetworkSpec, sizes: &[u64], number: u64) -> u64 {
             let chosen = match &target.neurons {
                 Selection::All => n,
                 Selection::Indices(indices) => {
-                    shared += n * number;
+                    // Shards without any of these neurons keep nothing.
+                    let cut = |shard: u64| indices.partition_point(|i| u64::from(*i) < n * shard / shards);
+                    shared += (0..shards).filter(|s| cut(*s) < cut(s + 1)).count() as u64 * (n / shards) * number;
                     indices.len() as u64
                 }
             };
             shared += match &stimulus.kind {
                 StimulusKind::Noise { .. } | StimulusKind::OrnsteinUhlenbeck { .. } => n * (number + 8),
                 StimulusKind::Matrix { .. } => chosen * 8,
+                StimulusKind::Poisson { .. } => POISSON_BYTES * shards,
                 _ => 0,
             };
         }
@@ -331,9 +347,8 @@ fn stimuli(net: &NetworkSpec, sizes: &[u64], number: u64) -> u64 {
 
 /// Spikes that wait for the recorders, and those of the longest delay.
 fn logs(neurons: u64, longest: u32, dt: f64, expected: &Expected<'_>) -> u64 {
-    // A stretch takes about 40 ms of wall-clock time and at most 10,000 steps.
-    let stretch_ms = (40.0 / expected.real_time_factor.max(1e-6)).min(10_000.0 * dt).min(expected.duration_ms);
     let spikes = |ms: f64| neurons as f64 * expected.rate_hz * ms * 1e-3;
+    let stretch = spikes(expected.duration_ms).min(Stretch::MOST_SPIKES);
     // Log of the shards, merged list, batch; lists grow by doubling.
-    (1.5 * (48.0 * spikes(stretch_ms) + 16.0 * spikes(f64::from(longest) * dt))) as u64
+    (1.5 * (48.0 * stretch + 16.0 * spikes(f64::from(longest) * dt))) as u64
 }

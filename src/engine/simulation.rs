@@ -125,7 +125,7 @@ pub struct Simulation {
 }
 
 /// How many steps are run between two collections: about as many as take [`Stretch::AIM`].
-struct Stretch {
+pub(super) struct Stretch {
     steps: u64,
 }
 
@@ -133,9 +133,13 @@ impl Stretch {
     const AIM: Duration = Duration::from_millis(40);
     /// Bounds what the logs hold.
     const MOST: u64 = 10_000;
+    /// Bounds it as well, where neurons spike a lot.
+    pub(super) const MOST_SPIKES: f64 = 32_768.0;
 
-    fn adapt(&mut self, took: Duration) {
+    /// Chooses the next length, after a stretch that took so long and had so many spikes.
+    fn adapt(&mut self, took: Duration, spikes: usize) {
         let ratio = Self::AIM.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let ratio = ratio.min(Self::MOST_SPIKES / spikes.max(1) as f64);
         self.steps = ((self.steps as f64 * ratio.clamp(0.25, 4.0)) as u64).clamp(1, Self::MOST);
     }
 }
@@ -380,7 +384,7 @@ impl Simulation {
             };
             self.record_s += record.elapsed().as_secs_f64();
             if self.step == to {
-                self.stretch.adapt(ran);
+                self.stretch.adapt(ran, self.batch.len());
             }
             if result.is_err() {
                 self.failed = true;

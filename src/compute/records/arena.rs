@@ -54,7 +54,7 @@ pub struct Arena {
     words: Words,
     /// Granules handed to writers.
     used: AtomicUsize,
-    /// Granules that writers have written.
+    /// Granules that writers have written, or lost at the ends of chunks.
     written: AtomicUsize,
     pub(super) granules: usize,
     /// Whether pages are asked for source by source.
@@ -74,7 +74,7 @@ pub struct ArenaWriter<'a> {
     arena: &'a Arena,
     next: usize,
     end: usize,
-    /// Granules written so far.
+    /// Granules written so far, and those lost at the ends of full chunks.
     written: usize,
 }
 
@@ -165,8 +165,12 @@ impl Arena {
         }
     }
 
+    /// Bytes that a writer takes at a time.
+    pub const CHUNK_BYTES: usize = 1 << 18;
+
+    /// Granules that a writer takes at a time.
     const fn chunk(format: Format) -> usize {
-        (1 << 18) / (format.granule() * format.record_bytes())
+        Self::CHUNK_BYTES / (format.granule() * format.record_bytes())
     }
 
     /// The format.
@@ -179,8 +183,8 @@ impl Arena {
         self.used.load(Ordering::Relaxed).min(self.granules) * self.format.granule() * self.format.record_bytes()
     }
 
-    /// Bytes that writers have written, as far as they were dropped since; of lent memory, all. What
-    /// [`bytes`](Self::bytes) has more are the ends of chunks, which nobody touches.
+    /// Bytes up to where writers have written in the chunks they took, as far as the writers were dropped since; of lent
+    /// memory, all. What [`bytes`](Self::bytes) has more is the end of each writer's last chunk, which nobody touches.
     pub fn written_bytes(&self) -> usize {
         self.written.load(Ordering::Relaxed).min(self.granules) * self.format.granule() * self.format.record_bytes()
     }
@@ -282,6 +286,8 @@ impl ArenaWriter<'_> {
     /// Makes the next `granules` granules contiguous, so that writes of a source follow each other.
     fn reserve(&mut self, granules: usize) {
         if self.end - self.next < granules {
+            // What is left of the chunk is lost, and lies among records.
+            self.written += self.end - self.next;
             let take = granules.max(Arena::chunk(self.arena.format));
             self.next = self.arena.used.fetch_add(take, Ordering::Relaxed);
             self.end = self.next + take;

@@ -94,12 +94,10 @@ mod tests {
     fn shares_of_delays_are_those_of_the_distribution() {
         let mut net = NetworkSpec::default();
         let a = net.population("a", 10, LifPscExp::default()).unwrap();
-        let mut project = |synapse| net.project(a, a, ConnectionRule::AllToAll, synapse).unwrap();
-        project(StaticSynapse { weight: Distribution::from(1.0), delay: DelaySpec::from(1.5) });
-        project(StaticSynapse {
-            weight: Distribution::from(1.0),
-            delay: DelaySpec::Drawn(Distribution::Uniform { low: 1.0, high: 2.0 }),
-        });
+        let uniform = DelaySpec::Drawn(Distribution::Uniform { low: 1.0, high: 2.0 });
+        for delay in [DelaySpec::from(1.5), uniform] {
+            net.project(a, a, ConnectionRule::AllToAll, StaticSynapse { weight: 1.0, delay }).unwrap();
+        }
         assert_eq!(delay_shares(&net, 0, 0.1), [(15, 1.0)]);
         let shares = delay_shares(&net, 1, 0.5);
         assert_eq!(shares.iter().map(|s| s.0).collect::<Vec<_>>(), [2, 3, 4]);
