@@ -49,6 +49,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod bench;
 pub mod claims;
 pub mod cli;
 pub mod compute;

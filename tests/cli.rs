@@ -501,7 +501,7 @@ fn scaling_measures_runs_that_agree() {
     let dir = tempfile::tempdir().unwrap();
     let file = write(dir.path(), "small.toml", SMALL);
     let out = as_text(&dir.path().join("pictures"));
-    let args = ["bench", "scaling", &file, "--threads", "1,2,3", "--repeats", "2"];
+    let args = ["bench", "scaling", &file, "--threads", "1,2,3", "--repeats", "2", "--no-report"];
     let report: Value = serde_json::from_str(&succeed(&[&args[..], &["--json", "-o", &out]].concat())).unwrap();
     let points = report["points"].as_array().unwrap();
     assert_eq!(points.iter().map(|p| p["threads"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
@@ -514,12 +514,12 @@ fn scaling_measures_runs_that_agree() {
     }
     assert_eq!(points[0]["speed_up"], 1.0);
     assert!(is_picture(&dir.path().join("pictures/scaling.png")));
-    let people = succeed(&["bench", "scaling", &file, "--threads", "1,2", "--repeats", "1"]);
+    let people = succeed(&["bench", "scaling", &file, "--threads", "1,2", "--repeats", "1", "--no-report"]);
     assert!(
         people.contains("spikes agree") && people.contains(points[0]["spike_digest"].as_str().unwrap()),
         "{people}"
     );
-    let weak = ["bench", "scaling", &file, "--weak", "--threads", "1,2", "--repeats", "2", "--json"];
+    let weak = ["bench", "scaling", &file, "--weak", "--threads", "1,2", "--repeats", "2", "--json", "--no-report"];
     let report: Value = serde_json::from_str(&succeed(&weak)).unwrap();
     let points = report["points"].as_array().unwrap();
     assert_eq!((&report["weak"], &points[1]["neurons"]), (&true.into(), &500.into()));

@@ -25,6 +25,7 @@ const RANKS: &[(&str, u8)] = &[
     ("interop", 7),
     ("config", 8),
     ("plot", 8),
+    ("bench", 9),
     ("op_bench", 9),
     ("scaling", 9),
     ("cli", 10),

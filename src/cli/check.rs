@@ -24,6 +24,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
             serde_json::json!({
                 "neurons": e.neurons, "synapses": e.synapses, "memory_bytes": e.memory_bytes,
                 "synapse_bytes": e.synapse_bytes, "seconds": e.seconds,
+                "parts": e.parts.parts.iter().map(|p| (p.part.clone(), p.bytes.into())).collect::<serde_json::Map<_, _>>(),
             })
         });
         let found = serde_json::json!({
@@ -84,6 +85,9 @@ pub(super) fn print_estimate(estimate: &Estimate) {
         estimate.memory_bytes as f64 * 1e-9,
         estimate.synapse_bytes as f64 * 1e-9
     );
+    for part in estimate.parts.parts.iter().filter(|part| part.bytes >= estimate.memory_bytes / 1000) {
+        say!("           {:<18} {:>10.2} MB", part.part, part.bytes as f64 * 1e-6);
+    }
     say!("time       about {:.1} s at a mean rate of 5 Hz", estimate.seconds);
 }
 

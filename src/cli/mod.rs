@@ -1,6 +1,7 @@
 //! The command line: argument parsing and one file for each verb. No simulation logic.
 
 mod bench;
+mod bench_report;
 mod build;
 mod check;
 mod convert;
@@ -9,6 +10,7 @@ mod info;
 mod interrupt;
 mod model;
 mod plot;
+mod profile;
 mod progress;
 mod resume;
 mod run;
@@ -64,10 +66,13 @@ enum Verb {
     Info(info::InfoArgs),
     /// Draw the results in a folder.
     Plot(plot::PlotArgs),
-    /// Measure.
+    /// Measure: networks of the program where nothing else is said. Reports go to a folder each, and can be compared.
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
         #[command(subcommand)]
-        what: bench::Bench,
+        what: Option<bench::Bench>,
+        #[command(flatten)]
+        run: bench::RunsArgs,
     },
     /// Write the same content in another format: spikes, or a network (configuration, model file, SONATA folder, list of
     /// synapses).
@@ -100,7 +105,7 @@ pub fn main() -> ExitCode {
         Verb::Schema => check::schema(),
         Verb::Info(args) => info::info(&args),
         Verb::Plot(args) => plot::plot(&args),
-        Verb::Bench { what } => bench::bench(&what),
+        Verb::Bench { what, run } => bench::bench(what.as_ref(), &run),
         Verb::Convert(args) => convert::convert(&args),
         Verb::Repair { path } => info::repair(&path),
     };

@@ -1,10 +1,12 @@
 //! `tessera resume`: go on with a run from a checkpoint.
 
 use super::interrupt::Interrupt;
+use super::profile::{ProfileArgs, Watch};
 use super::progress::{ProgressLine, biological};
 use super::simulate::{Job, Speech, record, simulate};
 use crate::config::RunSpec;
 use crate::error::{Error, Fault, Result};
+use crate::metrics;
 use crate::storage::{Checkpoint, CheckpointedRun, Checkpoints, OutputDir, RunRecord, RunStatus};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ pub(super) struct ResumeArgs {
     isa: Option<String>,
     #[command(flatten)]
     speech: Speech,
+    #[command(flatten)]
+    profile: ProfileArgs,
     /// Run even if the estimate says that memory will not do.
     #[arg(long)]
     force: bool,
@@ -31,7 +35,9 @@ pub(super) struct ResumeArgs {
 
 pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     let mut interrupt = Interrupt::listen();
-    let (results, path, Checkpoint { snapshot, run }) = find(&args.path)?;
+    let mut watch = Watch::begin(&args.profile, false)?;
+    let _installed = watch.install();
+    let (results, path, Checkpoint { snapshot, run }) = metrics::timed("read checkpoint", || find(&args.path))?;
     let bytes = std::fs::metadata(&path).map_or(0, |about| about.len());
     let mut spec = described(&run, args.until.as_deref())?;
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
@@ -40,10 +46,12 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     if !args.force {
         spec.estimate().fits()?;
     }
+    watch.ended("check");
     interrupt.listen_for_checkpoints(spec.checkpoint.as_ref());
     let mut line = ProgressLine::new(args.speech.quiet);
     line.phase("building");
-    let mut sim = spec.build()?;
+    let mut sim = metrics::timed("build", || spec.build())?;
+    watch.ended_with("build", &mut sim);
     let folder = OutputDir::resume(&results)?;
     let files = record(&spec, &folder, &mut sim, true)?;
     // No result is touched before it is known that the run can go on.
@@ -55,7 +63,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
             eprintln!("warning: removed {removed} later checkpoints, as the records now end before them");
         }
     }
-    sim.restore(&snapshot)?;
+    metrics::timed("restore", || sim.restore(&snapshot))?;
     let at = snapshot.step as f64 * snapshot.dt;
     drop(snapshot);
     if !args.speech.quiet {
@@ -65,7 +73,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     resumed_ms.push(at);
     // A checkpoint tells the cost of those before it.
     (cost.number, cost.bytes) = (cost.number + 1, bytes);
-    let job = Job { spec: &spec, sim, folder, files, started, resumed_ms, cost, speech: &args.speech };
+    let job = Job { spec: &spec, sim, folder, files, started, resumed_ms, cost, speech: &args.speech, watch };
     simulate(job, &interrupt, line)
 }
 

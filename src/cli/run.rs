@@ -2,10 +2,12 @@
 
 use super::Source;
 use super::interrupt::Interrupt;
+use super::profile::{ProfileArgs, Watch};
 use super::progress::ProgressLine;
 use super::simulate::{Job, Speech, record, simulate};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
+use crate::metrics;
 use crate::storage::{CheckpointCost, MappedModel, OutputDir, rfc3339};
 use clap::Args;
 use std::path::PathBuf;
@@ -36,6 +38,8 @@ pub(super) struct RunArgs {
     isa: Option<String>,
     #[command(flatten)]
     speech: Speech,
+    #[command(flatten)]
+    profile: ProfileArgs,
     /// Run even if the estimate says that memory will not do.
     #[arg(long)]
     force: bool,
@@ -60,7 +64,10 @@ impl RunArgs {
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let mut interrupt = Interrupt::listen();
-    let mut spec = load(&args.source()?, args.speech.quiet)?;
+    let mut watch = Watch::begin(&args.profile, args.overwrite)?;
+    let _installed = watch.install();
+    let mut spec = metrics::timed("check", || load(&args.source()?, args.speech.quiet))?;
+    watch.ended("check");
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
     if let Some(out) = &args.out {
         spec.output.dir.clone_from(out);
@@ -73,10 +80,11 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let folder = OutputDir::create(&spec.output.dir, args.overwrite || spec.output.overwrite)?;
     let mut line = ProgressLine::new(args.speech.quiet);
     line.phase("building");
-    let mut sim = spec.build()?;
+    let mut sim = metrics::timed("build", || spec.build())?;
+    watch.ended_with("build", &mut sim);
     let files = record(&spec, &folder, &mut sim, false)?;
     let (resumed_ms, cost) = (Vec::new(), CheckpointCost::default());
-    let job = Job { spec: &spec, sim, folder, files, started, resumed_ms, cost, speech: &args.speech };
+    let job = Job { spec: &spec, sim, folder, files, started, resumed_ms, cost, speech: &args.speech, watch };
     simulate(job, &interrupt, line)
 }
 

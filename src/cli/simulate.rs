@@ -1,6 +1,7 @@
 //! What `tessera run` and `tessera resume` share: from a network that is built to results that are written.
 
 use super::interrupt::Interrupt;
+use super::profile::{self, Watch};
 use super::progress::{ProgressLine, biological};
 use super::{DONE, FAILED, INTERRUPTED, plot, say};
 use crate::config::{CheckpointSpec, RecordKind, RunSpec, SpikesFormat};
@@ -42,6 +43,7 @@ pub(super) struct Job<'a> {
     /// What the checkpoints so far cost.
     pub cost: CheckpointCost,
     pub speech: &'a Speech,
+    pub watch: Watch,
 }
 
 impl Job<'_> {
@@ -60,6 +62,7 @@ impl Job<'_> {
             summary: None,
             resumed_ms: self.resumed_ms.clone(),
             checkpoints: None,
+            profile: None,
             files: self.files.clone(),
         }
     }
@@ -161,6 +164,7 @@ impl<'a> Writer<'a> {
         if self.step == Some(sim.steps()) {
             return Ok(());
         }
+        let _span = metrics::span("checkpoint");
         let start = Instant::now();
         self.run.written = rfc3339(SystemTime::now());
         let checkpoint = Checkpoint { snapshot: sim.snapshot()?, run: self.run.clone() };
@@ -179,8 +183,11 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
     let begun = job.begun();
     begun.write(&job.folder)?;
     line.phase("running");
-    let outcome = run(&mut job, interrupt, &mut writer, &mut line);
-    let finished = job.sim.finish();
+    job.watch.before_steps(&mut job.sim);
+    let outcome = metrics::timed("run", || run(&mut job, interrupt, &mut writer, &mut line));
+    job.watch.ended_with("run", &mut job.sim);
+    let finished = metrics::timed("finish", || job.sim.finish());
+    job.watch.ended_with("finish", &mut job.sim);
     line.clear();
     let outcome = match (outcome, finished) {
         (Ok(outcome), Ok(())) => Ok(outcome),
@@ -189,6 +196,7 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
     let summary = summary(&job.sim);
     let cost = writer.as_ref().map_or(job.cost, |writer| writer.run.cost);
     let listed = job.folder.results();
+    let profile = job.watch.profile(job.spec, &job.sim);
     let run = RunRecord {
         status: match &outcome {
             Ok(Outcome::Complete) => RunStatus::Complete,
@@ -198,6 +206,7 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
         error: outcome.as_ref().err().map(Error::to_string),
         summary: Some(summary.clone()),
         checkpoints: (cost.number > 0).then_some(cost),
+        profile: profile.as_ref().ok().cloned().flatten().map(Box::new),
         files: listed.as_ref().map_or(Vec::new(), Clone::clone),
         ..begun
     };
@@ -211,6 +220,7 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
         }
     }
     told?;
+    let profile = profile?;
     let results = folder.path("");
     let pictures = if spec.output.pictures { plot::draw(&results)? } else { Vec::new() };
     if speech.json {
@@ -228,6 +238,9 @@ pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: Progre
         }
         if pictures.is_empty() {
             say!("pictures   tessera plot {}", results.display());
+        }
+        if let Some(profile) = &profile {
+            profile::print(profile);
         }
     }
     match outcome {

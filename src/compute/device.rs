@@ -3,7 +3,7 @@
 use super::backend::Backend;
 use super::cpu::{Cpu, CpuBackend};
 use super::dtype::DType;
-use super::memory::{Buffer, Pool};
+use super::memory::{Buffer, Pool, PoolFigures};
 use crate::error::{Error, Result};
 use std::sync::{Arc, OnceLock};
 
@@ -21,10 +21,17 @@ pub struct CpuDevice {
     pool: Arc<Pool>,
 }
 
+/// The device of [`Device::cpu`], once somebody has asked for it.
+static ALL: OnceLock<Device> = OnceLock::new();
+
 impl Device {
+    /// Figures of the memory pool of [`Device::cpu`]; `None` as long as nobody has used that device.
+    pub fn cpu_pool_figures() -> Option<PoolFigures> {
+        ALL.get().map(|device| device.pool().figures())
+    }
+
     /// All processors this process may use: one device for the whole process.
     pub fn cpu() -> Self {
-        static ALL: OnceLock<Device> = OnceLock::new();
         ALL.get_or_init(|| Self::cpu_threads(std::thread::available_parallelism().map_or(1, usize::from))).clone()
     }
 

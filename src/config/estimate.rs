@@ -4,22 +4,15 @@
 //! before the run.
 
 use super::run::RunOptions;
-use crate::engine::Precision;
+use crate::engine::{Expected, SimOptions, forecast, part};
 use crate::error::{Error, Result};
-use crate::metrics::available_memory;
-use crate::model::NetworkSpec;
+use crate::metrics::{MemorySnapshot, available_memory};
 use crate::model::wiring::expected_synapses;
-use crate::neuron::{ParamColumn, ParamTable};
+use crate::model::{NetworkSpec, PopulationSpec};
 use crate::synapse::WeightBits;
 
-/// Bytes of a synapse with a 16-bit weight, with the tables and the unused ends of cache lines.
-const DENSE_SYNAPSE_BYTES: f64 = 4.0 * 1.12;
-/// Bytes of a synapse with a 32-bit weight, or of a source with few synapses.
-const WIDE_SYNAPSE_BYTES: f64 = 8.2;
-/// Synapses of a source below which the narrow layout does not pay: 32 for each half of the targets.
-const FEW_SYNAPSES: f64 = 64.0;
-/// Bytes of the program itself.
-const BASE_BYTES: f64 = 60e6;
+/// Bytes of the program itself: code, libraries, stacks, buffers of files.
+const BASE_BYTES: f64 = 14e6;
 /// Seconds of one step of a current-based LIF neuron on one thread.
 const NEURON_STEP_S: f64 = 0.1e-9;
 /// Seconds of one synaptic event on one thread.
@@ -36,10 +29,13 @@ pub struct Estimate {
     pub synapses: f64,
     /// Expected synapses of each projection, in their order.
     pub synapses_of: Vec<f64>,
-    /// Memory while running, bytes.
+    /// Most memory of the process, bytes: the parts, the program itself, and what construction takes for a while.
     pub memory_bytes: u64,
     /// Part of it that synapses take, bytes.
     pub synapse_bytes: u64,
+    /// The parts while running, named as [`Simulation::memory`](crate::engine::Simulation::memory) names what it counts;
+    /// its resident memory is that with the program, its high-water mark is `memory_bytes`.
+    pub parts: MemorySnapshot,
     /// Rough time of the simulation itself at a mean rate of 5 Hz, s.
     pub seconds: f64,
     /// Whether all weights were taken to have 32 bits.
@@ -47,45 +43,43 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Estimates a run.
+    /// Estimates a run at a mean rate of 5 Hz, as nobody knows the rates before.
     pub fn of(network: &NetworkSpec, run: &RunOptions) -> Self {
+        Self::at_rate(network, run, ASSUMED_RATE_HZ)
+    }
+
+    /// Estimates a run in which neurons fire at a mean rate of `rate_hz`.
+    pub fn at_rate(network: &NetworkSpec, run: &RunOptions, rate_hz: f64) -> Self {
         let sizes: Vec<f64> = network.populations.iter().map(|p| p.placement.size(&p.name, run.seed) as f64).collect();
         let synapses_of: Vec<f64> = (0..network.projections.len()).map(|p| expected_synapses(network, p)).collect();
         let wide = run.weight_bits == WeightBits::W32;
-        let mut by_source = vec![0.0; sizes.len()];
-        for (projection, synapses) in network.projections.iter().zip(&synapses_of) {
-            by_source[projection.source.0] += synapses;
-        }
-        let synapse_bytes: f64 = by_source
-            .iter()
-            .zip(&sizes)
-            .map(|(synapses, n)| {
-                let dense = !wide && synapses / n.max(1.0) >= FEW_SYNAPSES;
-                synapses * if dense { DENSE_SYNAPSE_BYTES } else { WIDE_SYNAPSE_BYTES }
-            })
-            .sum();
-        let number = if run.precision == Precision::F64 { 8.0 } else { 4.0 };
-        let (mut neuron_bytes, mut steps_s) = (0.0, 0.0);
         let steps = run.duration_ms / run.dt_ms;
-        for (population, n) in network.populations.iter().zip(&sizes) {
-            let model = &population.model;
-            let values = model.values();
-            let table = ParamTable { len: 1, columns: values.into_iter().map(ParamColumn::Uniform).collect() };
-            let columns = (model.variables().len() + population.params.len()) as f64;
-            neuron_bytes += n * (number * columns + 4.0 * model.receptors(&table).len() as f64 + 2.0);
-            steps_s += n * steps * model.cost() * NEURON_STEP_S;
-        }
+        let cost = |(population, n): (&PopulationSpec, &f64)| n * steps * population.model.cost() * NEURON_STEP_S;
+        let steps_s: f64 = network.populations.iter().zip(&sizes).map(cost).sum();
         let synapses: f64 = synapses_of.iter().sum();
-        let events = synapses * ASSUMED_RATE_HZ * run.duration_ms * 1e-3;
+        let events = synapses * rate_hz * run.duration_ms * 1e-3;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = run.threads.unwrap_or(cores).min(cores) as f64;
+        let seconds = (steps_s + events * EVENT_S) / threads;
+        let options = SimOptions {
+            dt: run.dt_ms,
+            threads: run.threads.unwrap_or(0),
+            precision: run.precision,
+            isa: None,
+            weight_bits: run.weight_bits,
+        };
+        let expected = Expected { synapses: &synapses_of, rate_hz, duration_ms: run.duration_ms };
+        let (mut parts, construction) = forecast(network, run.seed, &options, &expected);
+        let memory_bytes = BASE_BYTES as u64 + parts.counted() + construction;
+        (parts.resident_bytes, parts.high_water_bytes) = (BASE_BYTES as u64 + parts.counted(), memory_bytes);
         Self {
             neurons: sizes.iter().sum::<f64>() as u64,
             synapses,
+            memory_bytes,
+            synapse_bytes: parts.bytes(part::SYNAPSES) + parts.bytes(part::INDEX),
             synapses_of,
-            memory_bytes: (BASE_BYTES + synapse_bytes + neuron_bytes) as u64,
-            synapse_bytes: synapse_bytes as u64,
-            seconds: (steps_s + events * EVENT_S) / threads,
+            parts,
+            seconds,
             wide,
         }
     }
@@ -153,6 +147,7 @@ mod tests {
             synapses_of: vec![1e9],
             memory_bytes: 8_260_000_000,
             synapse_bytes: 8_200_000_000,
+            parts: MemorySnapshot::default(),
             seconds: 1.0,
             wide: true,
         };

@@ -38,6 +38,7 @@ pub use schema::schema;
 use crate::compute::Isa;
 use crate::engine::{Connectivity, SimOptions, Simulation};
 use crate::error::{Error, Fault, Result};
+use crate::metrics;
 use crate::model::{BrainModel, NetworkSpec};
 use crate::storage::NodeNames;
 use crate::storage::{Compression, MappedModel, ModelSettings};
@@ -179,7 +180,10 @@ impl RunSpec {
     pub fn build(&self) -> Result<Simulation> {
         let options = self.options()?;
         let mut sim = match &self.model {
-            None => Simulation::new(BrainModel::build(&self.network, self.run.seed)?, options)?,
+            None => {
+                let model = metrics::timed("place neurons", || BrainModel::build(&self.network, self.run.seed))?;
+                Simulation::new(model, options)?
+            }
             Some(path) => {
                 let mapped = MappedModel::open(path)?;
                 let connectivity = mapped.connectivity()?;

@@ -21,6 +21,12 @@ impl Calendar {
         (u64::from(longest) + 1).next_power_of_two()
     }
 
+    /// Bytes it holds: buckets keep the room of their fullest time.
+    pub fn bytes(&self) -> usize {
+        let segments: usize = self.buckets.iter().map(Vec::capacity).sum();
+        self.buckets.len() * size_of::<Vec<Segment>>() + segments * size_of::<Segment>()
+    }
+
     /// Notes that `segment` arrives in `step`, at most the longest delay ahead.
     #[inline(always)]
     pub fn push(&mut self, step: u64, segment: Segment) {

@@ -4,9 +4,11 @@ use super::lay_out::ProbePlan;
 use super::recorder::{Layout, Spike};
 use super::shard::{Fault, PHASES, Shard, WAIT};
 use super::snapshot::StateColumn;
+use super::step_trace::StepTraces;
 use crate::compute::clock::{Calibration, ticks};
 use crate::compute::simd::Real;
 use crate::compute::{Barrier, Crew, Isa, Mailbox};
+use crate::metrics::{MemorySnapshot, TraceThread};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -38,6 +40,12 @@ pub(super) trait Machine: Send {
     fn longest_delay(&self) -> u32;
     /// A number that tells all synapses together from others, however they lie; `None` if they are damaged.
     fn synapse_sum(&self) -> Option<u64>;
+    /// Adds the memory of its parts.
+    fn add_memory(&mut self, memory: &mut MemorySnapshot);
+    /// Keeps the phases of single steps from now on, in bounded room.
+    fn trace_steps(&mut self);
+    /// The steps kept, a thread for each worker, in nanoseconds since `begun`, and that they are every so many-th.
+    fn traced_steps(&self, begun: std::time::Instant) -> (Vec<TraceThread>, u64);
 }
 
 /// What the shards logged.
@@ -61,6 +69,9 @@ pub(super) struct MachineFigures {
     pub overflows: u64,
     pub synapses: u64,
     pub synapse_bytes: u64,
+    /// Steps taken.
+    pub steps: u64,
+    pub shards: usize,
 }
 
 pub(super) struct Shards<T: Real> {
@@ -75,6 +86,8 @@ pub(super) struct Shards<T: Real> {
     waited: Vec<AtomicU64>,
     seconds: f64,
     total_ticks: u64,
+    steps: u64,
+    traces: Option<StepTraces>,
 }
 
 /// Which of `shards` shards are those of `worker` among `workers`.
@@ -92,7 +105,7 @@ impl<T: Real> Shards<T> {
         let shards = (0..workers).map(|w| Mutex::new(deal(w))).collect();
         let barrier = Barrier::new(workers);
         let waited = (0..workers).map(|_| AtomicU64::new(0)).collect();
-        Self { isa, crew, shards, mailboxes, barrier, waited, seconds: 0.0, total_ticks: 0 }
+        Self { isa, crew, shards, mailboxes, barrier, waited, seconds: 0.0, total_ticks: 0, steps: 0, traces: None }
     }
 
     fn lock(&self, worker: usize) -> std::sync::MutexGuard<'_, Vec<Shard<T>>> {
@@ -106,6 +119,7 @@ impl<T: Real> Shards<T> {
         let first = dealt(self.mailboxes.len(), self.crew.size(), worker).start;
         let mut panic = None;
         let mut waited = 0u64;
+        let mut trace = self.traces.as_ref().map(|traces| traces.lock(worker));
         for step in from..to {
             for (k, shard) in shards.iter_mut().enumerate() {
                 // SAFETY: every worker passes the barrier below once a step. In step `s` only the owner touches list
@@ -116,6 +130,9 @@ impl<T: Real> Shards<T> {
                 let received = self.mailboxes.iter().map(|mailbox| unsafe { mailbox.received(step) });
                 // A neuron model that panics must not leave the other workers waiting at the barrier.
                 let stepped = catch_unwind(AssertUnwindSafe(|| shard.step(self.isa, step, received, out)));
+                if let (Some(trace), Ok(at)) = (&mut trace, &stepped) {
+                    trace.note_step(step, at);
+                }
                 if shard.fault.is_some() || stepped.is_err() {
                     faulty.fetch_min(step, Ordering::Relaxed);
                     panic = stepped.err();
@@ -124,7 +141,11 @@ impl<T: Real> Shards<T> {
             if self.crew.size() > 1 {
                 let start = ticks();
                 self.barrier.wait();
-                waited += ticks().wrapping_sub(start);
+                let end = ticks();
+                waited += end.wrapping_sub(start);
+                if let Some(trace) = &mut trace {
+                    trace.note_wait(step, start, end);
+                }
             }
             // The barrier orders these: either all workers see the fault of this step or none does.
             if faulty.load(Ordering::Relaxed) <= step {
@@ -148,10 +169,12 @@ impl<T: Real> Machine for Shards<T> {
         this.crew.run(&|worker| this.work(worker, from, to, &faulty));
         self.total_ticks += ticks().wrapping_sub(start);
         self.seconds += calibration.elapsed();
-        match faulty.load(Ordering::Relaxed) {
+        let reached = match faulty.load(Ordering::Relaxed) {
             u64::MAX => to,
             step => step + 1,
-        }
+        };
+        self.steps += reached - from;
+        reached
     }
 
     fn collect(&mut self, collected: &mut Collected) {
@@ -176,7 +199,7 @@ impl<T: Real> Machine for Shards<T> {
     fn figures(&self) -> MachineFigures {
         let per_tick = if self.total_ticks == 0 { 0.0 } else { self.seconds / self.total_ticks as f64 };
         let workers = self.crew.size();
-        let mut figures = MachineFigures::default();
+        let mut figures = MachineFigures { steps: self.steps, shards: self.mailboxes.len(), ..Default::default() };
         for worker in 0..workers {
             let mut busy = 0.0;
             for shard in self.lock(worker).iter() {
@@ -243,6 +266,18 @@ impl<T: Real> Machine for Shards<T> {
 
     fn synapse_sum(&self) -> Option<u64> {
         self.sum_of_synapses()
+    }
+
+    fn add_memory(&mut self, memory: &mut MemorySnapshot) {
+        Shards::add_memory(self, memory);
+    }
+
+    fn trace_steps(&mut self) {
+        self.traces = Some(StepTraces::new(self.crew.size()));
+    }
+
+    fn traced_steps(&self, begun: std::time::Instant) -> (Vec<TraceThread>, u64) {
+        self.traces.as_ref().map_or((Vec::new(), 1), |traces| traces.threads(begun))
     }
 }
 

@@ -157,7 +157,7 @@ pub(super) fn repack(from: &Connectivity, model: &BrainModel, partition: &Partit
 }
 
 /// The format of 16-bit weights, an index into [`FORMATS`].
-fn narrow_format(wide_slots: bool, per_segment: f64) -> usize {
+pub(super) fn narrow_format(wide_slots: bool, per_segment: f64) -> usize {
     if wide_slots {
         2
     } else if per_segment >= LINE_WORTHY {

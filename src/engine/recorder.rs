@@ -135,6 +135,11 @@ pub trait Recorder: Any + Send {
         self.start(layout)
     }
 
+    /// Bytes it holds in memory, for the memory profile.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// After the last step, also when the run was interrupted or stopped by an error: close what is open.
     ///
     /// # Errors
@@ -204,5 +209,9 @@ impl Recorder for SpikeRecorder {
         self.steps += to - from;
         self.spikes.extend(spikes.iter().filter(|s| self.ranges.iter().any(|r| r.contains(&s.neuron))));
         Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.spikes.capacity() * size_of::<Spike>()
     }
 }

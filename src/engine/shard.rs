@@ -136,6 +136,17 @@ pub(super) struct Scratch<T: Real> {
     heads: Vec<SourceRow>,
 }
 
+impl<T: Real> Scratch<T> {
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        let tiles = self.inputs.len() * TILE + self.zeros.len() + self.current.len();
+        tiles * size_of::<T>() + self.delivery.bytes() + self.heads.capacity() * size_of::<SourceRow>()
+    }
+
+    /// Bytes of it before the first step.
+    pub const FRESH_BYTES: usize = (MAX_RECEPTORS + 2) * TILE * size_of::<T>();
+}
+
 impl<T: Real> Default for Scratch<T> {
     fn default() -> Self {
         Self {
@@ -222,14 +233,14 @@ impl<T: Real> Shard<T> {
         }
     }
 
-    /// One step between two barriers, timed by phase.
+    /// One step between two barriers, timed by phase; gives the ticks at its beginning and after each phase.
     pub fn step<'a>(
         &mut self,
         isa: Isa,
         step: u64,
         received: impl Iterator<Item = &'a [u32]> + Clone,
         out: &mut Vec<u32>,
-    ) {
+    ) -> [u64; 4] {
         let start = ticks();
         if step > 0 {
             self.exchange(step, received);
@@ -242,6 +253,7 @@ impl<T: Real> Shard<T> {
         self.times[EXCHANGE] += exchanged.wrapping_sub(start);
         self.times[DELIVER] += delivered.wrapping_sub(exchanged);
         self.times[UPDATE] += updated.wrapping_sub(delivered);
+        [start, exchanged, delivered, updated]
     }
 }
 

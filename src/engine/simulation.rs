@@ -10,6 +10,7 @@ use super::shard::{Fault, PHASES, What};
 use super::snapshot::Counters;
 use crate::compute::{Crew, Isa};
 use crate::error::{Error, Result};
+use crate::metrics;
 use crate::model::{BrainModel, PopulationId, Selection};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -112,9 +113,11 @@ pub struct Simulation {
     /// Spikes of the last `longest_delay` steps: some of their synapses may lie ahead.
     pub(super) in_flight: Vec<Spike>,
     longest_delay: u64,
-    record_s: f64,
-    collected: Collected,
-    batch: Vec<Spike>,
+    pub(super) record_s: f64,
+    /// Stretches of steps run so far.
+    pub(super) stretches: u64,
+    pub(super) collected: Collected,
+    pub(super) batch: Vec<Spike>,
     pub(super) model: BrainModel,
     pub(super) options: SimOptions,
     /// Tells the network from others, once somebody has asked.
@@ -122,7 +125,7 @@ pub struct Simulation {
 }
 
 /// How many steps are run between two collections: about as many as take [`Stretch::AIM`].
-struct Stretch {
+pub(super) struct Stretch {
     steps: u64,
 }
 
@@ -130,9 +133,13 @@ impl Stretch {
     const AIM: Duration = Duration::from_millis(40);
     /// Bounds what the logs hold.
     const MOST: u64 = 10_000;
+    /// Bounds it as well, where neurons spike a lot.
+    pub(super) const MOST_SPIKES: f64 = 32_768.0;
 
-    fn adapt(&mut self, took: Duration) {
+    /// Chooses the next length, after a stretch that took so long and had so many spikes.
+    fn adapt(&mut self, took: Duration, spikes: usize) {
         let ratio = Self::AIM.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let ratio = ratio.min(Self::MOST_SPIKES / spikes.max(1) as f64);
         self.steps = ((self.steps as f64 * ratio.clamp(0.25, 4.0)) as u64).clamp(1, Self::MOST);
     }
 }
@@ -153,7 +160,10 @@ impl Simulation {
         let start = Instant::now();
         let isa = options.check_for(&model)?;
         let crew = Crew::new(options.workers());
-        let connectivity = Connectivity::draw(&model, &options, &crew)?;
+        let connectivity = {
+            let _span = metrics::span("draw synapses");
+            Connectivity::draw(&model, &options, &crew)?
+        };
         Self::assemble(model, connectivity, options, isa, crew, start)
     }
 
@@ -183,6 +193,7 @@ impl Simulation {
         crew: Crew,
         start: Instant,
     ) -> Result<Self> {
+        let _span = metrics::span("lay out");
         let threads = crew.size();
         let weights = connectivity.stored_weights(&model);
         let (origin, synapse_sum) = (connectivity.origin.clone(), connectivity.synapse_sum);
@@ -238,6 +249,7 @@ impl Simulation {
             in_flight: Vec::new(),
             longest_delay,
             record_s: 0.0,
+            stretches: 0,
             collected: Collected::default(),
             batch: Vec::new(),
             model,
@@ -359,13 +371,20 @@ impl Simulation {
             let to = until.min(self.step + self.stretch.steps);
             let stretch = Instant::now();
             let from = self.step;
-            self.step = self.machine.run(from, to);
+            self.step = {
+                let _span = metrics::span("steps");
+                self.machine.run(from, to)
+            };
+            self.stretches += 1;
             let ran = stretch.elapsed();
             let record = Instant::now();
-            result = self.collect(from);
+            result = {
+                let _span = metrics::span("record");
+                self.collect(from)
+            };
             self.record_s += record.elapsed().as_secs_f64();
             if self.step == to {
-                self.stretch.adapt(ran);
+                self.stretch.adapt(ran, self.batch.len());
             }
             if result.is_err() {
                 self.failed = true;

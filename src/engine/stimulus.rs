@@ -189,6 +189,21 @@ impl<T: Real> Stimulus<T> {
         Some(Self { origin, active, gains, kind })
     }
 
+    /// Bytes it holds on the heap; values that several parts share count at the first part only.
+    pub fn bytes(&self, first: bool) -> usize {
+        let gains = self.gains.as_ref().map_or(0, |gains| size_of_val(&**gains));
+        let kind = match &self.kind {
+            Kind::Poisson(poisson) => size_of::<Poisson<T>>() + poisson.work.capacity() * size_of::<T>(),
+            Kind::Current(_) => 0,
+            Kind::Noise(noise) => size_of_val(&*noise.values) + size_of_val(&*noise.state),
+            Kind::Spikes { events, .. } => size_of_val(&**events),
+            Kind::Matrix { values, pairs, .. } => {
+                (if first { size_of_val(&**values) } else { 0 }) + size_of_val(&**pairs)
+            }
+        };
+        gains + kind
+    }
+
     /// Whether it is a Poisson stimulus of the whole part onto `receptor` that acts in `step`, so that its
     /// [`events`](Self::events) can be taken in along with the receptor's row.
     #[inline]

@@ -2,7 +2,7 @@
 
 use super::placement::Sites;
 use super::validate::{selection_len, weight_bounds};
-use super::{Distribution, NetworkSpec, PopulationId, PopulationSpec, Sampler, StimulusKind};
+use super::{ConnectionRule, Distribution, NetworkSpec, PopulationId, PopulationSpec, Sampler, StimulusKind};
 use crate::error::{Error, Fault, Result};
 use crate::lattice::{Box4, Cell, Position};
 use crate::neuron::{NeuronModel, ParamColumn, ParamTable, Polarity, Receptor};
@@ -154,6 +154,16 @@ impl Population {
         &self.name
     }
 
+    /// Bytes of the parameters that differ between its neurons.
+    pub fn param_bytes(&self) -> usize {
+        self.params.bytes()
+    }
+
+    /// Bytes of the positions of its neurons.
+    pub fn position_bytes(&self) -> usize {
+        self.sites.bytes()
+    }
+
     /// Number of its first neuron in the whole network.
     pub fn first(&self) -> u32 {
         self.first
@@ -290,6 +300,13 @@ impl BrainModel {
     /// The seed it was built with.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Bytes of the lists of synapses in the description.
+    pub fn edge_bytes(&self) -> usize {
+        let edges =
+            |rule: &ConnectionRule| if let ConnectionRule::Edges(edges) = rule { size_of_val(&**edges) } else { 0 };
+        self.spec.projections.iter().map(|projection| edges(&projection.rule)).sum()
     }
 
     /// Number of neurons in all.

@@ -99,6 +99,18 @@ impl Placement {
 }
 
 impl Sites {
+    /// Bytes held on the heap.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Unplaced(_) => 0,
+            Self::Points(points) => size_of_val(&**points),
+            Self::Cells(sites) => {
+                let first = if let PerCell::From(first) = &sites.neurons { first.len() * 4 } else { 0 };
+                sites.codes.len() * 8 + first
+            }
+        }
+    }
+
     /// Places the neurons of population `name`. The placement has been validated.
     pub fn new(placement: &Placement, lattice: Option<&Lattice4>, name: &str, seed: u64) -> Self {
         match placement {

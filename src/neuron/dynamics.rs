@@ -113,6 +113,10 @@ impl<T: Copy + PartialEq> Column<T> {
     fn unit(&self, index: usize) -> &[T; UNIT] {
         &self.units[index & self.mask]
     }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.units)
+    }
 }
 
 /// The constants of the neurons of a part.
@@ -169,6 +173,15 @@ impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usi
             dynamics: std::marker::PhantomData,
         };
         dispatch(self.isa, sweep);
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.constants {
+            Constants::Shared(..) => 0,
+            Constants::PerNeuron(columns, refractory) => {
+                columns.iter().map(Column::bytes).sum::<usize>() + refractory.bytes()
+            }
+        }
     }
 }
 

@@ -192,6 +192,12 @@ impl ParamTable {
         (0..self.columns.len()).map(|p| self.get(p, neuron)).collect()
     }
 
+    /// Bytes of the values that differ between neurons.
+    pub fn bytes(&self) -> usize {
+        let of = |column: &ParamColumn| if let ParamColumn::PerNeuron(values) = column { values.len() * 8 } else { 0 };
+        self.columns.iter().map(of).sum()
+    }
+
     /// Whether every parameter is the same for all neurons.
     pub fn is_uniform(&self) -> bool {
         self.columns.iter().all(|c| matches!(c, ParamColumn::Uniform(_)))
@@ -254,6 +260,11 @@ impl<T> Block<'_, T> {
 pub trait Stepper<T: Real>: Send {
     /// Advances the block by one step: reads `inputs` and `current`, updates `columns`, marks `spikes`.
     fn step(&mut self, block: &mut Block<'_, T>);
+
+    /// Bytes that the constants hold on the heap, for the memory profile.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 impl<T: Real, F: FnMut(&mut Block<'_, T>) + Send> Stepper<T> for F {

@@ -85,6 +85,10 @@ impl<T: Real> Stepper<T> for Source {
         // The element type only selects the lanes, which the draws do not use.
         dispatch::<f32, _>(self.isa, Draw { source: self, step: block.step, unit, spikes });
     }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.coarse) + size_of_val(&*self.fine)
+    }
 }
 
 struct Draw<'a> {

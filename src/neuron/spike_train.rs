@@ -147,6 +147,10 @@ impl<T: Real> Stepper<T> for Events {
         }
         self.cursor = next;
     }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.events)
+    }
 }
 
 impl NeuronModel for SpikeTrain {

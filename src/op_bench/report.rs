@@ -17,6 +17,9 @@ pub struct Row {
     pub threads: usize,
     /// Median seconds of a call.
     pub seconds: f64,
+    /// Seconds of a call, of every sample.
+    #[serde(skip)]
+    pub samples_s: Vec<f64>,
     /// The fastest sample, seconds.
     pub best_seconds: f64,
     /// Floating-point or integer operations a second, in 10⁹, where the case counts them.
@@ -75,6 +78,7 @@ impl Report {
                     case: slot.name,
                     threads: slot.threads,
                     seconds,
+                    samples_s: samples.seconds.clone(),
                     best_seconds: samples.seconds.iter().copied().fold(f64::INFINITY, f64::min),
                     gflops,
                     gbytes,

@@ -20,6 +20,7 @@ mod scaling;
 mod sheet;
 pub mod statistics;
 mod svg;
+mod timings;
 mod traces;
 
 pub use canvas::{Picture, Size};
@@ -29,4 +30,5 @@ pub use raster::Raster;
 pub use rates::Rates;
 pub use scaling::{Scaling, ScalingPoint};
 pub use statistics::Window;
+pub use timings::{TimingRow, Timings};
 pub use traces::{Trace, Traces};

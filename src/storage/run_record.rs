@@ -1,6 +1,6 @@
 //! `run.json`: what was run, on what, and what came out.
 
-use super::{CheckpointCost, Machine, Named, OutputDir};
+use super::{CheckpointCost, Machine, Named, OutputDir, RunProfile};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
@@ -112,6 +112,9 @@ pub struct RunRecord {
     /// What checkpoints cost, if any were written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<CheckpointCost>,
+    /// Where time and memory went, if the run was asked to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Box<RunProfile>>,
     /// Names of the result files beside this one.
     #[serde(default)]
     pub files: Vec<String>,

@@ -54,6 +54,8 @@ pub struct Arena {
     words: Words,
     /// Granules handed to writers.
     used: AtomicUsize,
+    /// Granules that writers have written, or lost at the ends of chunks.
+    written: AtomicUsize,
     pub(super) granules: usize,
     /// Whether pages are asked for source by source.
     sparse: bool,
@@ -72,6 +74,14 @@ pub struct ArenaWriter<'a> {
     arena: &'a Arena,
     next: usize,
     end: usize,
+    /// Granules written so far, and those lost at the ends of full chunks.
+    written: usize,
+}
+
+impl Drop for ArenaWriter<'_> {
+    fn drop(&mut self) {
+        self.arena.written.fetch_add(self.written, Ordering::Relaxed);
+    }
 }
 
 impl Arena {
@@ -88,7 +98,7 @@ impl Arena {
         let bytes = granules * granule * format.record_bytes();
         // The tail lets a delivery read whole lines beyond the last record.
         let words = Words::Own(HugeVec::zeroed(bytes / 8 + Self::TAIL));
-        Self { format, slots, words, used: AtomicUsize::new(0), granules, sparse: false }
+        Self { format, slots, words, used: AtomicUsize::new(0), written: AtomicUsize::new(0), granules, sparse: false }
     }
 
     /// Words beyond the last record that a delivery may ask for.
@@ -107,6 +117,7 @@ impl Arena {
             slots,
             words: Words::Lent(words),
             used: AtomicUsize::new(granules),
+            written: AtomicUsize::new(granules),
             granules,
             sparse: false,
         })
@@ -154,8 +165,12 @@ impl Arena {
         }
     }
 
+    /// Bytes that a writer takes at a time.
+    pub const CHUNK_BYTES: usize = 1 << 18;
+
+    /// Granules that a writer takes at a time.
     const fn chunk(format: Format) -> usize {
-        (1 << 18) / (format.granule() * format.record_bytes())
+        Self::CHUNK_BYTES / (format.granule() * format.record_bytes())
     }
 
     /// The format.
@@ -166,6 +181,12 @@ impl Arena {
     /// Bytes handed out to writers.
     pub fn bytes(&self) -> usize {
         self.used.load(Ordering::Relaxed).min(self.granules) * self.format.granule() * self.format.record_bytes()
+    }
+
+    /// Bytes up to where writers have written in the chunks they took, as far as the writers were dropped since; of lent
+    /// memory, all. What [`bytes`](Self::bytes) has more is the end of each writer's last chunk, which nobody touches.
+    pub fn written_bytes(&self) -> usize {
+        self.written.load(Ordering::Relaxed).min(self.granules) * self.format.granule() * self.format.record_bytes()
     }
 
     const fn head_granules(format: Format, segments: usize) -> usize {
@@ -257,7 +278,7 @@ impl Arena {
     /// If the memory is lent.
     pub fn writer(&self) -> ArenaWriter<'_> {
         assert!(!self.is_lent(), "lent memory is only read");
-        ArenaWriter { arena: self, next: 0, end: 0 }
+        ArenaWriter { arena: self, next: 0, end: 0, written: 0 }
     }
 }
 
@@ -265,6 +286,8 @@ impl ArenaWriter<'_> {
     /// Makes the next `granules` granules contiguous, so that writes of a source follow each other.
     fn reserve(&mut self, granules: usize) {
         if self.end - self.next < granules {
+            // What is left of the chunk is lost, and lies among records.
+            self.written += self.end - self.next;
             let take = granules.max(Arena::chunk(self.arena.format));
             self.next = self.arena.used.fetch_add(take, Ordering::Relaxed);
             self.end = self.next + take;
@@ -283,6 +306,7 @@ impl ArenaWriter<'_> {
         let head = Arena::head_granules(format, segments.len());
         let body: usize = segments.iter().map(|(_, count)| (*count as usize).div_ceil(format.granule())).sum();
         self.reserve(head + body);
+        self.written += head + body;
         let row = SourceRow::new(self.next as u32, segments.len() as u32);
         let to = self.arena.words().cast_mut().cast::<u8>();
         for (i, (class, count)) in segments.iter().enumerate() {

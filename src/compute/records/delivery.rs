@@ -42,6 +42,13 @@ pub struct DeliveryScratch {
     buffer: Vec<u32>,
 }
 
+impl DeliveryScratch {
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.lines.capacity() * 4 + self.counts.capacity() + self.buffer.capacity() * 4
+    }
+}
+
 struct Deliver<'a> {
     arena: &'a Arena,
     segments: &'a [Segment],

@@ -49,7 +49,7 @@ impl EdgeWiring {
 }
 
 /// Bounds over all edges; drawn weights count with the bounds and moments of their distribution.
-fn summary(edges: &[Edge], distribution: &Distribution, weights: &Weights) -> WeightSummary {
+pub(super) fn summary(edges: &[Edge], distribution: &Distribution, weights: &Weights) -> WeightSummary {
     let drawn = edges.iter().filter(|e| e.weight.is_nan()).count();
     if drawn == edges.len() {
         return weights.summary();

@@ -8,7 +8,7 @@ use crate::lattice::{Lattice4, Position};
 /// Most displacements summed exactly; beyond, pairs are sampled.
 const MOST_OFFSETS: usize = 1 << 20;
 /// Sources and targets looked at where pairs are sampled.
-const SAMPLED: [u64; 2] = [64, 4096];
+pub(super) const SAMPLED: [u64; 2] = [64, 4096];
 
 /// Synapses of a fixed-total projection for which a given pair is connected at least once with probability `p`:
 /// `ln(1 - p) / ln(1 - 1 / (sources * targets))`, rounded.
@@ -67,18 +67,21 @@ fn mean_probability(lattice: Option<&Lattice4>, source: &Placement, target: &Pla
     let mut sum = 0.0;
     for a in &from {
         for b in &to {
-            let hops = lattice.map_or(0, |l| {
-                let apart = l.cell_of(*a)[3].abs_diff(l.cell_of(*b)[3]);
-                if l.periodic[3] { apart.min(l.shape[3] - apart) } else { apart }
-            });
+            let hops = lattice.map_or(0, |l| hops(l, *a, *b));
             sum += rule.probability(displacement(lattice, *a, *b), hops);
         }
     }
     sum / (from.len() * to.len()).max(1) as f64
 }
 
+/// Cells apart along the fourth axis.
+pub(super) fn hops(lattice: &Lattice4, a: Position, b: Position) -> u32 {
+    let apart = lattice.cell_of(a)[3].abs_diff(lattice.cell_of(b)[3]);
+    if lattice.periodic[3] { apart.min(lattice.shape[3] - apart) } else { apart }
+}
+
 /// Up to about `n` positions spread over a placement.
-fn sample(lattice: Option<&Lattice4>, placement: &Placement, n: u64) -> Vec<Position> {
+pub(super) fn sample(lattice: Option<&Lattice4>, placement: &Placement, n: u64) -> Vec<Position> {
     match (placement, lattice) {
         (Placement::Positions(points), _) => {
             let n = n.min(points.len() as u64);

@@ -14,11 +14,13 @@ mod edges;
 mod estimate;
 mod indegree;
 mod kernel;
+mod outlook;
 mod regular;
 mod subset;
 mod weight;
 
 pub use estimate::{expected_synapses, total_from_probability};
+pub use outlook::{delay_shares, weight_summary};
 pub use weight::WeightSummary;
 
 use self::by_source::{BySource, Degrees, Pool};
