@@ -11,6 +11,7 @@ mod machine;
 mod options;
 mod partition;
 mod pathways;
+mod procedural;
 mod recorder;
 mod routing;
 mod shard;

@@ -15,7 +15,8 @@ pub use brain::{BrainModel, Population, ReceptorChoice};
 pub use builder::StaticSynapse;
 pub use distribution::Distribution;
 pub use sample::{DelaySampler, LONGEST_DELAY, Sampler};
+pub(crate) use spec::procedural_fault;
 pub use spec::{
     AreaSpec, ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Edge, KernelShape, NetworkSpec, Placement,
-    PopulationId, PopulationSpec, ProjectionSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget,
+    PopulationId, PopulationSpec, ProjectionSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget, SynapseStorage,
 };

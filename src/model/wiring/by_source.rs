@@ -14,7 +14,9 @@ use super::count::binomial;
 use super::draw::{SynapseDraw, Targets};
 use super::subset::{complement, distinct};
 use super::{SynapseBuffer, WeightSummary, Wiring};
+use crate::compute::Crew;
 use crate::rng::Key;
+use std::sync::{Mutex, PoisonError};
 
 /// Number of synapses of each source.
 #[derive(Debug)]
@@ -58,6 +60,23 @@ impl BySource {
                 binomial(u64::from(self.pool.size()), *p, &mut key.sequence(u64::from(source))) as u32
             }
         }
+    }
+}
+
+impl BySource {
+    /// Draws the number of synapses of every source now: the draw takes as long as some hundred synapses.
+    pub fn fix_degrees(&mut self, crew: &Crew) {
+        const BATCH: usize = 1024;
+        let mut degrees = vec![0u32; self.sources as usize];
+        let parts: Vec<_> = degrees.chunks_mut(BATCH).map(Mutex::new).collect();
+        crew.for_each(parts.len(), &|i| {
+            let mut part = parts[i].lock().unwrap_or_else(PoisonError::into_inner);
+            for (k, degree) in part.iter_mut().enumerate() {
+                *degree = self.degree((i * BATCH + k) as u32);
+            }
+        });
+        drop(parts);
+        self.degrees = Degrees::Each(degrees);
     }
 }
 
@@ -123,5 +142,9 @@ impl Wiring for BySource {
 
     fn delays(&self) -> (u32, u32) {
         self.draw.delays.bounds()
+    }
+
+    fn bytes(&self) -> usize {
+        if let Degrees::Each(n) = &self.degrees { n.len() * 4 } else { 0 }
     }
 }

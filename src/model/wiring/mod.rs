@@ -29,7 +29,7 @@ use self::edges::EdgeWiring;
 use self::indegree::FixedIndegree;
 use self::regular::Regular;
 use self::weight::Weights;
-use super::{BrainModel, ConnectionRule};
+use super::{BrainModel, ConnectionRule, SynapseStorage};
 use crate::compute::Crew;
 use crate::compute::Isa;
 use crate::error::{Error, Result};
@@ -90,13 +90,18 @@ pub trait Wiring: Send + Sync + std::fmt::Debug {
 
     /// Bounds that no delay exceeds, in steps.
     fn delays(&self) -> (u32, u32);
+
+    /// Bytes of what it keeps for each source, target or synapse.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Prepares projection number `projection` of a model for time step `dt` (ms).
 ///
 /// Costs little but for two rules: `fixed_indegree` draws all sources, twice, and keeps 4 bytes a synapse until the
-/// wiring is dropped; `edges` sorts its list (4 bytes an edge). `fixed_total` keeps 4 bytes a source, `distance`
-/// about 8 a target.
+/// wiring is dropped; `edges` sorts its list (4 bytes an edge). `fixed_total` keeps 4 bytes a source, as does
+/// `bernoulli` where it is procedural, `distance` about 8 a target.
 ///
 /// # Errors
 /// If the delays do not fit the time step.
@@ -139,12 +144,14 @@ pub fn prepare(model: &BrainModel, projection: usize, dt: f64, crew: &Crew) -> R
             Box::new(Regular::all_to_all(sources, targets, without_self, draw(Purpose::Synapse)?))
         }
         ConnectionRule::OneToOne => Box::new(Regular::one_to_one(sources, draw(Purpose::Synapse)?)),
-        ConnectionRule::Bernoulli { p } => Box::new(BySource {
-            sources,
-            degrees: Degrees::Binomial { p: *p, key: degree_key },
-            pool: pool(true),
-            draw: draw(Purpose::Connect)?,
-        }),
+        ConnectionRule::Bernoulli { p } => {
+            let degrees = Degrees::Binomial { p: *p, key: degree_key };
+            let mut wiring = BySource { sources, degrees, pool: pool(true), draw: draw(Purpose::Connect)? };
+            if spec.storage == SynapseStorage::Procedural {
+                wiring.fix_degrees(crew);
+            }
+            Box::new(wiring)
+        }
         ConnectionRule::FixedOutdegree { n } => Box::new(BySource {
             sources,
             degrees: Degrees::Same(*n),
