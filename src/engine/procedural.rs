@@ -12,8 +12,8 @@ use super::recorder::Spike;
 use super::routing::Routing;
 use crate::compute::Crew;
 use crate::compute::records::{Each, Places, Sending, Transit, Transits};
-use crate::model::wiring::{SynapseBuffer, Wiring};
-use crate::model::{BrainModel, SynapseStorage};
+use crate::model::wiring::{Levels, StoredBuffer, SynapseBuffer, Wiring};
+use crate::model::{BrainModel, DelaySampler, DelaySpec, Distribution, Sampler, StepTable, SynapseStorage};
 use crate::synapse::WeightGrid;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +32,46 @@ struct Lane {
     delay: Option<u32>,
     /// The weight of all synapses, if they have one.
     weight: Option<f64>,
+    /// Tables to draw from, where the rule takes them and weights have one receptor.
+    tables: Option<Tables>,
+}
+
+/// Tables of stored weights and of delays; `None` where all synapses of a lane have the same.
+#[derive(Debug)]
+struct Tables {
+    weight: Option<Arc<StepTable>>,
+    delay: Option<Arc<StepTable>>,
+}
+
+/// Tables by what they are made of: projections that draw from the same distribution share them, which leaves more of the
+/// caches for others.
+#[derive(Default)]
+struct Shelf {
+    weights: Vec<((Distribution, u64), Option<Arc<StepTable>>)>,
+    delays: Vec<(DelaySpec, Option<Arc<StepTable>>)>,
+}
+
+impl Shelf {
+    /// The table of the stored weights of a distribution; `None` if there can be none.
+    fn weight(&mut self, spec: &Distribution, sampler: &Sampler, per_unit: f64) -> Option<Arc<StepTable>> {
+        let key = (spec.clone(), per_unit.to_bits());
+        if let Some((_, known)) = self.weights.iter().find(|(known, _)| *known == key) {
+            return known.clone();
+        }
+        let table = StepTable::new(|word| nearest(sampler.sample(word) * per_unit)).map(Arc::new);
+        self.weights.push((key, table.clone()));
+        table
+    }
+
+    /// The table of delays; `None` if there can be none.
+    fn delay(&mut self, spec: &DelaySpec, sampler: &DelaySampler) -> Option<Arc<StepTable>> {
+        if let Some((_, known)) = self.delays.iter().find(|(known, _)| known == spec) {
+            return known.clone();
+        }
+        let table = StepTable::new(|word| sampler.sample(word) as i32).map(Arc::new);
+        self.delays.push((spec.clone(), table.clone()));
+        table
+    }
 }
 
 /// How a receptor takes synapses.
@@ -60,6 +100,7 @@ pub(super) struct Generator {
 #[derive(Debug, Default)]
 struct Scratch {
     buffer: SynapseBuffer,
+    stored: StoredBuffer,
     weights: Vec<i32>,
     /// For each receptor: targets, weights and delays of synapses that go there.
     sorted: Vec<(Vec<u32>, Vec<i32>, Vec<u32>)>,
@@ -100,6 +141,7 @@ impl Generator {
             populations.iter().map(|p| vec![None; p.receptors().len()]).collect();
         let mut lanes: Vec<Vec<Lane>> = populations.iter().map(|_| Vec::new()).collect();
         let mut longest = 1;
+        let mut shelf = Shelf::default();
         for (projection, wiring) in chosen {
             let spec = &model.spec().projections[projection];
             let target = spec.target.0;
@@ -114,13 +156,22 @@ impl Generator {
                     places: places[target][receptor].get_or_insert_with(at).clone(),
                 }
             });
+            let receptors: Vec<Entry> = receptors.collect();
+            let routing = Routing::new(populations[target].receptors(), model.projection_receptor(projection));
+            let tables = wiring.redraws().zip(routing.single()).and_then(|(from, receptor)| {
+                let weight = from.weights.map(|s| shelf.weight(&spec.weight, s, receptors[receptor].per_unit));
+                let delay = from.delays.map(|s| shelf.delay(&spec.delay, s));
+                // A projection that draws but has no table goes the long way.
+                Some(Tables { weight: weight.map_or(Some(None), |t| t.map(Some))?, delay: delay.map_or(Some(None), |t| t.map(Some))? })
+            });
             let (low, high) = wiring.delays();
             longest = longest.max(high);
             lanes[spec.source.0].push(Lane {
                 projection,
-                routing: Routing::new(populations[target].receptors(), model.projection_receptor(projection)),
+                routing,
                 target,
-                receptors: receptors.collect(),
+                receptors,
+                tables,
                 delay: (low == high).then_some(low),
                 weight: wiring.weights().constant,
                 wiring,
@@ -164,11 +215,21 @@ impl Generator {
     /// Sends the synapses of a source to where and when they arrive.
     fn send(&self, neuron: u32, scratch: &mut Scratch, out: &mut Sending<'_>) {
         let (population, source) = self.locate(neuron);
-        let Scratch { buffer, weights, sorted } = scratch;
+        let Scratch { buffer, stored, weights, sorted } = scratch;
         let mut to = |entry: &Entry, targets: &[u32], weights: Each<'_, i32>, delays: Each<'_, u32>| {
             out.send(entry.wide, &entry.places, targets, weights, delays);
         };
         for lane in &self.lanes[population] {
+            if let (Some(tables), Some(receptor)) = (&lane.tables, lane.routing.single()) {
+                stored.clear();
+                let levels = Levels { weight: tables.weight.as_deref(), delay: tables.delay.as_deref() };
+                lane.wiring.redraw(source, levels, stored);
+                let entry = &lane.receptors[receptor];
+                let constant = |weight: f64| Each::Same(nearest(weight * entry.per_unit));
+                let weights = lane.weight.map_or(Each::Own(stored.weight.as_slice()), constant);
+                to(entry, &stored.target, weights, lane.delay.map_or(Each::Own(stored.delay.as_slice()), Each::Same));
+                continue;
+            }
             buffer.clear();
             lane.wiring.append(source, buffer);
             let delays = lane.delay.map_or(Each::Own(buffer.delay.as_slice()), Each::Same);
