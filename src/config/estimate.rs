@@ -7,8 +7,8 @@ use super::run::RunOptions;
 use crate::engine::Precision;
 use crate::error::{Error, Result};
 use crate::metrics::available_memory;
-use crate::model::NetworkSpec;
 use crate::model::wiring::expected_synapses;
+use crate::model::{NetworkSpec, SynapseStorage};
 use crate::neuron::{ParamColumn, ParamTable};
 use crate::synapse::WeightBits;
 
@@ -24,6 +24,14 @@ const BASE_BYTES: f64 = 60e6;
 const NEURON_STEP_S: f64 = 0.1e-9;
 /// Seconds of one synaptic event on one thread.
 const EVENT_S: f64 = 0.5e-9;
+/// Seconds of one synaptic event of a procedural projection on one thread, with weights and delays that are drawn.
+const DRAWN_EVENT_S: f64 = 5.5e-9;
+/// Bytes a procedural projection keeps for each of its sources.
+const DRAWN_SOURCE_BYTES: f64 = 4.0;
+/// Bytes of a record under way.
+const UNDER_WAY_BYTES: f64 = 4.0;
+/// Mean delay assumed for what is under way, s.
+const ASSUMED_DELAY_S: f64 = 2e-3;
 /// Mean rate assumed for the estimate of time, Hz.
 const ASSUMED_RATE_HZ: f64 = 5.0;
 
@@ -36,6 +44,8 @@ pub struct Estimate {
     pub synapses: f64,
     /// Expected synapses of each projection, in their order.
     pub synapses_of: Vec<f64>,
+    /// Part of the synapses that is drawn at every spike and not kept.
+    pub procedural: f64,
     /// Memory while running, bytes.
     pub memory_bytes: u64,
     /// Part of it that synapses take, bytes.
@@ -53,9 +63,16 @@ impl Estimate {
         let synapses_of: Vec<f64> = (0..network.projections.len()).map(|p| expected_synapses(network, p)).collect();
         let wide = run.weight_bits == WeightBits::W32;
         let mut by_source = vec![0.0; sizes.len()];
+        let (mut procedural, mut drawn_bytes) = (0.0, 0.0);
         for (projection, synapses) in network.projections.iter().zip(&synapses_of) {
-            by_source[projection.source.0] += synapses;
+            if projection.storage == SynapseStorage::Procedural {
+                procedural += synapses;
+                drawn_bytes += DRAWN_SOURCE_BYTES * sizes[projection.source.0];
+            } else {
+                by_source[projection.source.0] += synapses;
+            }
         }
+        drawn_bytes += procedural * ASSUMED_RATE_HZ * ASSUMED_DELAY_S * UNDER_WAY_BYTES;
         let synapse_bytes: f64 = by_source
             .iter()
             .zip(&sizes)
@@ -64,6 +81,7 @@ impl Estimate {
                 synapses * if dense { DENSE_SYNAPSE_BYTES } else { WIDE_SYNAPSE_BYTES }
             })
             .sum();
+        let synapse_bytes = synapse_bytes + drawn_bytes;
         let number = if run.precision == Precision::F64 { 8.0 } else { 4.0 };
         let (mut neuron_bytes, mut steps_s) = (0.0, 0.0);
         let steps = run.duration_ms / run.dt_ms;
@@ -76,16 +94,18 @@ impl Estimate {
             steps_s += n * steps * model.cost() * NEURON_STEP_S;
         }
         let synapses: f64 = synapses_of.iter().sum();
-        let events = synapses * ASSUMED_RATE_HZ * run.duration_ms * 1e-3;
+        let spikes_a_source = ASSUMED_RATE_HZ * run.duration_ms * 1e-3;
+        let events_s = spikes_a_source * ((synapses - procedural) * EVENT_S + procedural * DRAWN_EVENT_S);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = run.threads.unwrap_or(cores).min(cores) as f64;
         Self {
             neurons: sizes.iter().sum::<f64>() as u64,
             synapses,
             synapses_of,
+            procedural,
             memory_bytes: (BASE_BYTES + synapse_bytes + neuron_bytes) as u64,
             synapse_bytes: synapse_bytes as u64,
-            seconds: (steps_s + events * EVENT_S) / threads,
+            seconds: (steps_s + events_s) / threads,
             wide,
         }
     }
@@ -123,6 +143,9 @@ impl Estimate {
         }
         let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
         let mut remedies = vec!["fewer synapses or neurons"];
+        if self.procedural < 0.5 * self.synapses {
+            remedies.push("storage = \"procedural\" for large projections");
+        }
         if self.wide {
             remedies.push("weight_bits = 16");
         }
@@ -151,6 +174,7 @@ mod tests {
             neurons: 10,
             synapses: 1e9,
             synapses_of: vec![1e9],
+            procedural: 0.0,
             memory_bytes: 8_260_000_000,
             synapse_bytes: 8_200_000_000,
             seconds: 1.0,

@@ -99,7 +99,8 @@ impl Text {
         self.shown(&(&spec.rule, &spec.weight, &spec.delay));
         self.shown(&model.projection_receptor(projection));
         self.number(u64::from(spec.autapses) | u64::from(spec.multapses) << 1);
-        let spatial = matches!(spec.rule, ConnectionRule::Distance(_)) || matches!(spec.delay, DelaySpec::Distance { .. });
+        let spatial =
+            matches!(spec.rule, ConnectionRule::Distance(_)) || matches!(spec.delay, DelaySpec::Distance { .. });
         if spatial {
             self.shown(&model.spec().lattice);
             for population in [spec.source, spec.target] {

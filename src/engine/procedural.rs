@@ -122,7 +122,8 @@ impl Generator {
             return None;
         }
         let sources = |i: usize| model.populations()[model.spec().projections[i].source.0].size();
-        let synapses = chosen.iter().map(|(i, wiring)| wiring.exact().unwrap_or_else(|| count(&**wiring, sources(*i), crew)));
+        let synapses =
+            chosen.iter().map(|(i, wiring)| wiring.exact().unwrap_or_else(|| count(&**wiring, sources(*i), crew)));
         let synapses = synapses.sum();
         Some(Self::laid_out(model, chosen, grids, partition, synapses))
     }
@@ -162,7 +163,10 @@ impl Generator {
                 let weight = from.weights.map(|s| shelf.weight(&spec.weight, s, receptors[receptor].per_unit));
                 let delay = from.delays.map(|s| shelf.delay(&spec.delay, s));
                 // A projection that draws but has no table goes the long way.
-                Some(Tables { weight: weight.map_or(Some(None), |t| t.map(Some))?, delay: delay.map_or(Some(None), |t| t.map(Some))? })
+                Some(Tables {
+                    weight: weight.map_or(Some(None), |t| t.map(Some))?,
+                    delay: delay.map_or(Some(None), |t| t.map(Some))?,
+                })
             });
             let (low, high) = wiring.delays();
             longest = longest.max(high);

@@ -17,8 +17,9 @@ pub use builder::StaticSynapse;
 pub use distribution::Distribution;
 pub use sample::{DelaySampler, LONGEST_DELAY, Sampler};
 pub(crate) use spec::procedural_fault;
-pub use step_table::StepTable;
 pub use spec::{
     AreaSpec, ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Edge, KernelShape, NetworkSpec, Placement,
-    PopulationId, PopulationSpec, ProjectionSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget, SynapseStorage,
+    PopulationId, PopulationSpec, ProjectionSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget,
+    SynapseStorage,
 };
+pub use step_table::StepTable;

@@ -29,7 +29,8 @@ impl Places {
     /// # Panics
     /// If a block does not fit its shard.
     pub fn new(blocks: Vec<(u32, u32)>, slots: Arc<[usize]>) -> Self {
-        let fits = |(shard, slot): &(u32, u32)| slots.get(*shard as usize).is_some_and(|n| (*slot + BLOCK) as usize <= *n);
+        let fits =
+            |(shard, slot): &(u32, u32)| slots.get(*shard as usize).is_some_and(|n| (*slot + BLOCK) as usize <= *n);
         assert!(blocks.iter().all(fits), "every block has its slots in a shard");
         Self { blocks, slots }
     }
@@ -156,7 +157,8 @@ impl<R: Record> Transit<R> {
 
     /// Bytes of chunks and tables.
     pub fn bytes(&self) -> usize {
-        self.owned.load(Ordering::Relaxed) * self.chunk + self.next.len() * (size_of::<*mut R>() + size_of::<Vec<*mut R>>())
+        self.owned.load(Ordering::Relaxed) * self.chunk
+            + self.next.len() * (size_of::<*mut R>() + size_of::<Vec<*mut R>>())
     }
 
     #[inline(always)]
@@ -371,8 +373,6 @@ impl<R: Record> Outgoing<'_, R> {
         }
         let bucket = self.transit.bucket(self.step + u64::from(delay), shard as usize);
         let at = self.place(bucket);
-        // The cache line after the next is asked for, to be written: the other worker may have read it last.
-        prefetch_write(at.wrapping_byte_add(128));
         // SAFETY: `at` lies in a chunk of the bucket, which only the owner touches; the slot is one of the shard's.
         unsafe {
             at.write(R::of(slot, weight));
@@ -471,7 +471,14 @@ impl Sending<'_> {
     ///
     /// # Panics
     /// As that, and if the width was not asked for.
-    pub fn send(&mut self, wide: bool, places: &Places, targets: &[u32], weights: Each<'_, i32>, delays: Each<'_, u32>) {
+    pub fn send(
+        &mut self,
+        wide: bool,
+        places: &Places,
+        targets: &[u32],
+        weights: Each<'_, i32>,
+        delays: Each<'_, u32>,
+    ) {
         match (wide, &mut self.narrow, &mut self.wide) {
             (false, Some(narrow), _) => narrow.send(places, targets, weights, delays),
             (true, _, Some(wide)) => wide.send(places, targets, weights, delays),
@@ -496,18 +503,6 @@ impl Arriving<'_> {
     }
 }
 
-/// Asks for the memory at `at` to write to it.
-#[inline(always)]
-fn prefetch_write<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint; it never faults.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -515,14 +510,12 @@ mod tests {
 
     fn exact<R: Record>(shards: usize, delays: &[u32], constant: bool) {
         let slots: Arc<[usize]> = (0..shards).map(|s| 320 + 32 * s).collect();
-        let blocks: Vec<(u32, u32)> =
-            (0..30).map(|b| ((b % shards as u32), 32 * ((b / shards as u32) % 10))).collect();
+        let blocks: Vec<(u32, u32)> = (0..30).map(|b| ((b % shards as u32), 32 * ((b / shards as u32) % 10))).collect();
         let places = Places::new(blocks, slots.clone());
         let longest = delays.iter().copied().max().unwrap();
         let transit = Transit::<R>::new(slots.clone(), longest);
         let key = Key::new(3, Purpose::Connect, 0);
-        let mut expected: Vec<Vec<Vec<i64>>> =
-            (0..200).map(|_| slots.iter().map(|n| vec![0; *n]).collect()).collect();
+        let mut expected: Vec<Vec<Vec<i64>>> = (0..200).map(|_| slots.iter().map(|n| vec![0; *n]).collect()).collect();
         for step in 0..150u64 {
             // SAFETY: one thread.
             unsafe { transit.clear_before(step) };
