@@ -23,7 +23,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8> {
         let estimate = check.estimate.as_ref().map(|e| {
             serde_json::json!({
                 "neurons": e.neurons, "synapses": e.synapses, "memory_bytes": e.memory_bytes,
-                "synapse_bytes": e.synapse_bytes, "seconds": e.seconds,
+                "synapse_bytes": e.synapse_bytes, "procedural_synapses": e.procedural, "seconds": e.seconds,
                 "parts": e.parts.parts.iter().map(|p| (p.part.clone(), p.bytes.into())).collect::<serde_json::Map<_, _>>(),
             })
         });
@@ -80,6 +80,9 @@ fn plan_of(plan: Option<&CheckpointSpec>) -> String {
 pub(super) fn print_estimate(estimate: &Estimate) {
     say!("neurons    {}", estimate.neurons);
     say!("synapses   about {:.0}", estimate.synapses);
+    if estimate.procedural > 0.0 {
+        say!("procedural about {:.0} of them, drawn again at every spike and not kept", estimate.procedural);
+    }
     say!(
         "memory     about {:.2} GB ({:.2} GB of it synapses)",
         estimate.memory_bytes as f64 * 1e-9,

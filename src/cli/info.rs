@@ -3,7 +3,7 @@
 use super::{DONE, FAILED, Source, check, model, run, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
-use crate::model::BrainModel;
+use crate::model::{BrainModel, SynapseStorage};
 use crate::plot::statistics::{Window, isi_cvs, mean, mean_rate_hz};
 use crate::storage::{self, Checkpoint, MappedModel, RunRecord, RunStatus};
 use clap::Args;
@@ -63,7 +63,8 @@ fn describe(spec: &RunSpec) -> Result<u8> {
     }
     let estimate = spec.estimate();
     for (projection, synapses) in spec.network.projections.iter().zip(&estimate.synapses_of) {
-        say!("projection {:<24} about {synapses:>12.0} synapses", projection.name);
+        let drawn = if projection.storage == SynapseStorage::Procedural { ", procedural" } else { "" };
+        say!("projection {:<24} about {synapses:>12.0} synapses{drawn}", projection.name);
     }
     for stimulus in &spec.network.stimuli {
         let targets: Vec<_> = stimulus.targets.iter().map(|t| model.populations()[t.population.0].name()).collect();

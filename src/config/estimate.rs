@@ -8,7 +8,7 @@ use crate::engine::{Expected, SimOptions, forecast, part};
 use crate::error::{Error, Result};
 use crate::metrics::{MemorySnapshot, available_memory};
 use crate::model::wiring::expected_synapses;
-use crate::model::{NetworkSpec, PopulationSpec};
+use crate::model::{NetworkSpec, PopulationSpec, SynapseStorage};
 use crate::synapse::WeightBits;
 
 /// Bytes of the program itself: code, libraries, stacks, buffers of files.
@@ -17,6 +17,8 @@ const BASE_BYTES: f64 = 14e6;
 const NEURON_STEP_S: f64 = 0.1e-9;
 /// Seconds of one synaptic event on one thread.
 const EVENT_S: f64 = 0.5e-9;
+/// Seconds of one synaptic event of a procedural projection on one thread, with weights and delays that are drawn.
+const DRAWN_EVENT_S: f64 = 5.5e-9;
 /// Mean rate assumed for the estimate of time, Hz.
 const ASSUMED_RATE_HZ: f64 = 5.0;
 
@@ -29,6 +31,8 @@ pub struct Estimate {
     pub synapses: f64,
     /// Expected synapses of each projection, in their order.
     pub synapses_of: Vec<f64>,
+    /// Part of the synapses that is drawn at every spike and not kept.
+    pub procedural: f64,
     /// Most memory of the process, bytes: the parts, the program itself, and what construction takes for a while.
     pub memory_bytes: u64,
     /// Part of it that synapses take, bytes.
@@ -53,14 +57,18 @@ impl Estimate {
         let sizes: Vec<f64> = network.populations.iter().map(|p| p.placement.size(&p.name, run.seed) as f64).collect();
         let synapses_of: Vec<f64> = (0..network.projections.len()).map(|p| expected_synapses(network, p)).collect();
         let wide = run.weight_bits == WeightBits::W32;
+        let drawn = network.projections.iter().zip(&synapses_of);
+        let drawn = drawn.filter(|(projection, _)| projection.storage == SynapseStorage::Procedural);
+        let procedural: f64 = drawn.map(|(_, synapses)| synapses).sum();
         let steps = run.duration_ms / run.dt_ms;
         let cost = |(population, n): (&PopulationSpec, &f64)| n * steps * population.model.cost() * NEURON_STEP_S;
         let steps_s: f64 = network.populations.iter().zip(&sizes).map(cost).sum();
         let synapses: f64 = synapses_of.iter().sum();
-        let events = synapses * rate_hz * run.duration_ms * 1e-3;
+        let spikes_a_source = rate_hz * run.duration_ms * 1e-3;
+        let events_s = spikes_a_source * ((synapses - procedural) * EVENT_S + procedural * DRAWN_EVENT_S);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = run.threads.unwrap_or(cores).min(cores) as f64;
-        let seconds = (steps_s + events * EVENT_S) / threads;
+        let seconds = (steps_s + events_s) / threads;
         let options = SimOptions {
             dt: run.dt_ms,
             threads: run.threads.unwrap_or(0),
@@ -76,8 +84,9 @@ impl Estimate {
             neurons: sizes.iter().sum::<f64>() as u64,
             synapses,
             memory_bytes,
-            synapse_bytes: parts.bytes(part::SYNAPSES) + parts.bytes(part::INDEX),
+            synapse_bytes: parts.bytes(part::SYNAPSES) + parts.bytes(part::INDEX) + parts.bytes(part::PROCEDURAL),
             synapses_of,
+            procedural,
             parts,
             seconds,
             wide,
@@ -117,6 +126,9 @@ impl Estimate {
         }
         let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
         let mut remedies = vec!["fewer synapses or neurons"];
+        if self.procedural < 0.5 * self.synapses {
+            remedies.push("storage = \"procedural\" for large projections");
+        }
         if self.wide {
             remedies.push("weight_bits = 16");
         }
@@ -145,6 +157,7 @@ mod tests {
             neurons: 10,
             synapses: 1e9,
             synapses_of: vec![1e9],
+            procedural: 0.0,
             memory_bytes: 8_260_000_000,
             synapse_bytes: 8_200_000_000,
             parts: MemorySnapshot::default(),

@@ -79,6 +79,7 @@ impl Range {
     }
 }
 
+use crate::model::SynapseStorage;
 use Kind::{
     Bool, Cells, Choice, Distribution, Either, File, InUnit, Integer, List, Name, Names, OneOrList, Quantity, Text,
 };
@@ -272,7 +273,7 @@ const DELAY: Kind = Either(&[Distribution("ms"), Kind::Table(&DISTANCE_DELAY)]);
 const WEIGHT: Kind = Distribution("of the target's receptor");
 const NUMBER: Kind = Integer(0, i64::MAX);
 
-pub(super) const PROJECTION: [Key; 19] = [
+pub(super) const PROJECTION: [Key; 20] = [
     key("source", Names("population"), "Population that sends, or a list of them."),
     key("target", Names("population"), "Population that receives, or a list of them."),
     key("populations", Names("population"), "Short for the same list as `source` and as `target`."),
@@ -331,6 +332,14 @@ pub(super) const PROJECTION: [Key; 19] = [
     key("receptor", Text, "Receptor of the target; where absent the sign of the weight decides."),
     with("autapses", Bool, "true", "Whether a neuron may connect to itself."),
     with("multapses", Bool, "true", "Whether a pair may be connected more than once."),
+    with(
+        "storage",
+        Choice(&SynapseStorage::NAMES),
+        "\"stored\"",
+        "Where synapses are between spikes. `stored`: in memory. `procedural`: nowhere; those of a source are drawn again, \
+         the same, whenever it spikes, which takes next to no memory and several times as long. Not with \
+         `fixed_indegree` and `edges`. Results do not depend on it (see procedural.md).",
+    ),
     key("except", List(&Kind::Table(&EXCEPTION), 0, 65_536), "Pairs of populations for which other values hold."),
     with("enabled", Bool, "true", "Whether the table counts; `false` leaves it out of the network."),
 ];

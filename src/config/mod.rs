@@ -226,6 +226,7 @@ impl RunSpec {
             overwrite,
         };
         MappedModel::refuse(path.as_ref(), overwrite)?;
+        MappedModel::refuse_procedural(&self.network)?;
         let start = std::time::Instant::now();
         let model = BrainModel::build(&self.network, self.run.seed)?;
         let connectivity = Connectivity::build(&model, &options)?;

@@ -10,10 +10,11 @@ use super::reader::{Context, Section, unknown};
 use super::run::off_grid;
 use super::tree::{self, Node, Place, Table};
 use crate::interop::edge_list::{self, RawEdge};
+use crate::model::procedural_fault;
 use crate::model::wiring::total_from_probability;
 use crate::model::{
     ConnectionRule, DelaySpec, DistanceKernel, DistanceRule, Distribution, Edge, KernelShape, LONGEST_DELAY, Placement,
-    PopulationId, ProjectionSpec,
+    PopulationId, ProjectionSpec, SynapseStorage,
 };
 use crate::neuron::resolve_receptor;
 use serde_json::{Map, Value};
@@ -52,6 +53,7 @@ struct Shared<'a> {
     edges: Option<Vec<RawEdge>>,
     autapses: bool,
     multapses: bool,
+    storage: SynapseStorage,
     exceptions: Vec<Exception<'a>>,
 }
 
@@ -96,6 +98,7 @@ fn read(section: Section<'_>, name: &str, populations: &[Population]) -> (Vec<Pr
         edges: if rule == "edges" { edge_rows(&section, shape) } else { None },
         autapses: section.boolean("autapses").unwrap_or(true),
         multapses: section.boolean("multapses").unwrap_or(true),
+        storage: storage(&section, rule),
         exceptions: exceptions(&section, populations, &sources, &targets),
     };
     let mut projections = Vec::new();
@@ -193,6 +196,18 @@ fn exceptions<'a>(
         }
     }
     out
+}
+
+/// Where synapses are kept; a fault where the rule must keep them.
+fn storage(section: &Section<'_>, rule: &str) -> SynapseStorage {
+    if section.choice("storage") != Some(SynapseStorage::Procedural.name()) {
+        return SynapseStorage::Stored;
+    }
+    if let Some(message) = procedural_fault(rule) {
+        section.fault("storage", message);
+        return SynapseStorage::Stored;
+    }
+    SynapseStorage::Procedural
 }
 
 fn kernel(section: &Section<'_>) -> Option<DistanceRule> {
@@ -310,8 +325,8 @@ impl<'a> Pair<'_, 'a> {
             Made::Rule(rule) => (rule, weight),
             Made::Edges => (self.edges(&weight)?, weight),
         };
-        let (autapses, multapses) = (shared.autapses, shared.multapses);
-        Some(ProjectionSpec { name, source, target, rule, weight, delay, receptor, autapses, multapses })
+        let Shared { autapses, multapses, storage, .. } = *shared;
+        Some(ProjectionSpec { name, source, target, rule, weight, delay, receptor, autapses, multapses, storage })
     }
 
     /// The rule; `Some(None)` for a pair that is not to be connected, `None` after a fault.

@@ -3,6 +3,7 @@
 use super::options::SimOptions;
 use super::partition::{Partition, Slot};
 use super::pathways::{self, Built};
+use super::procedural::{self, Generator};
 use super::routing::Routing;
 use crate::compute::Crew;
 use crate::compute::records::SourceRow;
@@ -26,6 +27,8 @@ pub struct Connectivity {
     pub(super) delays: Vec<u32>,
     /// For each shard, a store for each format of records in use.
     pub(super) stores: Vec<Vec<Store>>,
+    /// The synapses that are drawn at every spike, where there are such.
+    pub(super) generator: Option<Generator>,
     /// The file the records lie in, if they do.
     pub(super) origin: Option<PathBuf>,
     /// Sum of hashes of all synapses, where it is known.
@@ -106,7 +109,8 @@ impl Connectivity {
         let expected: f64 = wirings.iter().map(|w| w.expected()).sum();
         let partition = partition_for(model, crew.size(), expected);
         let Built { stores, delays } = pathways::build(model, &wirings, &routings, &grids, &partition, crew)?;
-        Ok(Self { partition, grids, delays, stores, origin: None, synapse_sum: None })
+        let generator = Generator::new(model, wirings, &grids, &partition, crew);
+        Ok(Self { partition, grids, delays, stores, generator, origin: None, synapse_sum: None })
     }
 
     /// Number of shards: at most so many workers find work.
@@ -116,7 +120,8 @@ impl Connectivity {
 
     /// Number of synapses.
     pub fn synapses(&self) -> u64 {
-        self.stores.iter().flatten().map(|store| store.synapses).sum()
+        let stored: u64 = self.stores.iter().flatten().map(|store| store.synapses).sum();
+        stored + self.generator.as_ref().map_or(0, Generator::synapses)
     }
 
     /// Longest delay, steps.
@@ -146,7 +151,9 @@ impl Connectivity {
     pub(super) fn relaid(&self, model: &BrainModel, crew: &Crew) -> Result<Self> {
         let partition = partition_for(model, crew.size(), self.synapses() as f64);
         let Built { stores, delays } = pathways::repack(self, model, &partition, crew)?;
-        Ok(Self { partition, grids: self.grids.clone(), delays, stores, origin: None, synapse_sum: self.synapse_sum })
+        let (grids, origin, synapse_sum) = (self.grids.clone(), None, self.synapse_sum);
+        let generator = self.generator.as_ref().map(|generator| generator.relaid(model, &grids, &partition));
+        Ok(Self { partition, grids, delays, stores, generator, origin, synapse_sum })
     }
 
     /// Appends all synapses of a neuron (its number in the whole network) to `out`, in no particular order.
@@ -172,8 +179,19 @@ impl Connectivity {
         if polarity == Polarity::InhibitoryMagnitude { -unit } else { unit }
     }
 
-    /// Calls `visit` for every record of a source neuron.
+    /// Calls `visit` for every synapse of a source neuron as a record, whether it is stored or drawn.
     pub(super) fn for_each_record(&self, neuron: u32, visit: &mut dyn FnMut(Slot, Record)) -> Result<()> {
+        self.for_each_stored(neuron, visit)?;
+        if let Some(generator) = &self.generator {
+            generator.for_each(neuron, &mut |at, weight, delay| {
+                visit(at, procedural::record(weight, delay, &self.delays));
+            });
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` for every record of a source neuron.
+    pub(super) fn for_each_stored(&self, neuron: u32, visit: &mut dyn FnMut(Slot, Record)) -> Result<()> {
         for (shard, stores) in self.stores.iter().enumerate() {
             for store in stores {
                 let row: SourceRow = store.rows[neuron as usize];

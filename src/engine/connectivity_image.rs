@@ -188,6 +188,7 @@ impl Connectivity {
             grids,
             delays: shape.delays.clone(),
             stores,
+            generator: None,
             origin,
             synapse_sum: Some(shape.synapse_sum),
         })

@@ -3,11 +3,12 @@
 use super::connectivity::{Connectivity, StoredWeights};
 use super::machine::Shards;
 use super::partition::Slot;
+use super::procedural::is_procedural;
 use super::shard::Shard;
 
 use crate::compute::Crew;
 use crate::compute::simd::Real;
-use crate::model::{BrainModel, Selection, StimulusKind, StimulusSpec};
+use crate::model::{BrainModel, ConnectionRule, DelaySpec, Selection, StimulusKind, StimulusSpec};
 use crate::neuron::ParamColumn;
 use crate::synapse::Store;
 use std::fmt::Write;
@@ -54,6 +55,11 @@ pub(super) fn fingerprint(model: &BrainModel, weights: &[StoredWeights], synapse
         text.stimulus(model, index, stimulus);
     }
     text.number(synapses);
+    for projection in 0..model.spec().projections.len() {
+        if is_procedural(model, projection) {
+            text.procedural(model, projection);
+        }
+    }
     text.0.digest()
 }
 
@@ -80,6 +86,27 @@ impl Text {
         // Writing to a hash cannot fail; an implementation of `Debug` that fails adds what it had written.
         let _ = write!(self, "{value:?}");
         self.number(0);
+    }
+
+    /// All that the synapses of a procedural projection follow from: drawing them only for this would take long.
+    fn procedural(&mut self, model: &BrainModel, projection: usize) {
+        let spec = &model.spec().projections[projection];
+        self.words("procedural");
+        self.words(&spec.name);
+        self.number(model.seed());
+        self.number(spec.source.0 as u64);
+        self.number(spec.target.0 as u64);
+        self.shown(&(&spec.rule, &spec.weight, &spec.delay));
+        self.shown(&model.projection_receptor(projection));
+        self.number(u64::from(spec.autapses) | u64::from(spec.multapses) << 1);
+        let spatial =
+            matches!(spec.rule, ConnectionRule::Distance(_)) || matches!(spec.delay, DelaySpec::Distance { .. });
+        if spatial {
+            self.shown(&model.spec().lattice);
+            for population in [spec.source, spec.target] {
+                self.shown(&model.spec().populations[population.0].placement);
+            }
+        }
     }
 
     fn stimulus(&mut self, model: &BrainModel, index: usize, stimulus: &StimulusSpec) {

@@ -9,11 +9,12 @@ use super::pathways::narrow_format;
 use super::shard::Scratch;
 use super::simulation::Stretch;
 use crate::compute::Isa;
-use crate::compute::records::{Arena, Format};
+use crate::compute::records::{Arena, Format, Transit};
 use crate::metrics::MemorySnapshot;
 use crate::model::wiring::{delay_shares, weight_summary};
 use crate::model::{
     ConnectionRule, Distribution, NetworkSpec, Placement, PopulationSpec, Sampler, Selection, StimulusKind,
+    SynapseStorage,
 };
 use crate::neuron::{ParamColumn, ParamTable, Prepare, Receptor};
 use crate::synapse::{WeightGrid, WeightRange};
@@ -46,7 +47,8 @@ pub fn forecast(net: &NetworkSpec, seed: u64, options: &SimOptions, expected: &E
         sizes.iter().zip(&receptors).map(|(n, r)| (u32::try_from(*n).unwrap_or(u32::MAX), r.len())).collect();
     let slots: usize = cut.iter().map(|(n, r)| n.next_multiple_of(32) as usize * r).sum();
     let neurons: u64 = sizes.iter().sum();
-    let total: f64 = expected.synapses.iter().sum();
+    let kept = |(index, synapses): (usize, &f64)| if is_kept(net, index) { *synapses } else { 0.0 };
+    let total: f64 = expected.synapses.iter().enumerate().map(kept).sum();
     let shards = Partition::shards_for(options.workers(), slots, total / neurons.max(1) as f64);
     let number = if options.precision == Precision::F64 { 8 } else { 4 };
 
@@ -65,9 +67,11 @@ pub fn forecast(net: &NetworkSpec, seed: u64, options: &SimOptions, expected: &E
     memory.add(part::CALENDAR, synapses.calendars(shards) as u64);
     let wide_slots = slots / shards > super::partition::NARROW_SLOTS;
     let row = |used: bool, bytes: u64| if used { bytes } else { 0 };
-    let narrow = !wide_slots && (synapses.formats[0] || synapses.formats[1]);
+    let drawn = (0..net.projections.len()).any(|index| !is_kept(net, index));
+    let narrow = !wide_slots && (synapses.formats[0] || synapses.formats[1] || drawn);
     let rows = row(narrow, 2) + row(synapses.formats[2], 4);
     memory.add(part::ROWS, slots as u64 * rows + slots as u64 / 32);
+    memory.add(part::PROCEDURAL, procedural(net, &sizes, &receptors, shards, options, expected) as u64);
     let fresh = if number == 8 { Scratch::<f64>::FRESH_BYTES } else { Scratch::<f32>::FRESH_BYTES };
     memory.add(part::BUFFERS, (shards * (fresh + synapses.lines_a_step(shards) as usize)) as u64);
     memory.add(part::STIMULI, stimuli(net, &sizes, shards as u64, number));
@@ -147,6 +151,44 @@ fn probed(population: &PopulationSpec, len: usize, number: usize, seed: u64, opt
     params.bytes() + constants
 }
 
+/// Whether the synapses of a projection are kept.
+fn is_kept(net: &NetworkSpec, projection: usize) -> bool {
+    net.projections[projection].storage == SynapseStorage::Stored
+}
+
+/// Tables of procedural projections, and their records on their way.
+fn procedural(
+    net: &NetworkSpec,
+    sizes: &[u64],
+    receptors: &[Vec<Receptor>],
+    shards: usize,
+    options: &SimOptions,
+    expected: &Expected<'_>,
+) -> f64 {
+    let (mut bytes, mut under_way, mut longest) = (0.0, 0.0, 0);
+    let mut targets: Vec<usize> = Vec::new();
+    for (index, projection) in net.projections.iter().enumerate().filter(|(index, _)| !is_kept(net, *index)) {
+        let shares = delay_shares(net, index, options.dt);
+        longest = longest.max(shares[shares.len() - 1].0);
+        let delay: f64 = shares.iter().map(|(delay, share)| f64::from(*delay) * share).sum();
+        under_way += expected.synapses[index] * expected.rate_hz * options.dt * 1e-3 * delay;
+        // The number of synapses of each source, for some rules.
+        bytes += 4.0 * sizes[projection.source.0] as f64;
+        targets.push(projection.target.0);
+    }
+    if targets.is_empty() {
+        return 0.0;
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    // Shard and slot of every block of 32 neurons.
+    bytes += targets.iter().map(|t| sizes[*t].div_ceil(32) as f64 * receptors[*t].len() as f64 * 8.0).sum::<f64>();
+    let pairs = (shards * shards) as f64;
+    let half_chunk = 0.5 * Transit::<u32>::chunk_bytes(shards) as f64;
+    let used = (f64::from(longest) * pairs).min(under_way);
+    bytes + Transit::<u32>::ring(longest) as f64 * pairs * 32.0 + under_way * 4.0 + used * half_chunk
+}
+
 /// The records of all synapses.
 #[derive(Debug, Default)]
 struct Synapses {
@@ -183,7 +225,8 @@ impl Synapses {
             let mut by_delay: [std::collections::BTreeMap<u32, f64>; 3] = Default::default();
             let (mut of_source, mut spread) = (0.0, 1);
             let mut own = Vec::new();
-            for (index, projection) in net.projections.iter().enumerate().filter(|(_, p)| p.source.0 == source) {
+            let kept = net.projections.iter().enumerate().filter(|(index, _)| is_kept(net, *index));
+            for (index, projection) in kept.filter(|(_, p)| p.source.0 == source) {
                 let shares = delay_shares(net, index, options.dt);
                 let (first, last) = (shares[0].0, shares[shares.len() - 1].0);
                 spread = spread.max(last - first + 1);

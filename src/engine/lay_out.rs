@@ -5,6 +5,7 @@ use super::connectivity::Connectivity;
 use super::machine::{Machine, Shards};
 use super::options::{Precision, SimOptions};
 use super::partition::Part;
+use super::procedural::Procedural;
 use super::recorder::{Layout, StateRecording};
 use super::routing::Routing;
 use super::shard::{
@@ -73,9 +74,19 @@ fn lay_out_for<T: StatePrecision>(
             ));
         }
     }
-    let Connectivity { partition, grids, delays, stores, origin, .. } = connectivity;
+    let Connectivity { partition, grids, delays, stores, generator, origin, .. } = connectivity;
     let (wide_slots, longest) = (partition.wide(), delays.last().copied().unwrap_or(1));
     let calendars = stores.iter().map(Vec::len).sum::<usize>() as u64;
+    let under_way = generator.as_ref().map_or(0, Procedural::buckets);
+    if under_way > MOST_BUCKETS {
+        let message = format!(
+            "what procedural projections with delays of up to {longest} steps have under way between {} shards takes \
+             {under_way} lists; at most {MOST_BUCKETS} are supported: use a larger dt, fewer threads, or \
+             storage = \"stored\"",
+            partition.shards
+        );
+        return Err(Error::invalid("projection", &message));
+    }
     if Calendar::buckets(longest).saturating_mul(calendars) > MOST_BUCKETS {
         let message = format!(
             "a delay of {longest} steps takes {calendars} calendars of {} steps; together at most {MOST_BUCKETS} are \
@@ -119,7 +130,7 @@ fn lay_out_for<T: StatePrecision>(
             scratch: Scratch::default(),
         });
     }
-    Ok(Box::new(Shards::new(isa, crew, built)))
+    Ok(Box::new(Shards::new(isa, crew, built, generator.map(Procedural::new))))
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -1,6 +1,7 @@
 //! The crew at work: shards dealt to workers, stepped together, collected at the end of a stretch of steps.
 
 use super::lay_out::ProbePlan;
+use super::procedural::Procedural;
 use super::recorder::{Layout, Spike};
 use super::shard::{Fault, PHASES, Shard, WAIT};
 use super::snapshot::StateColumn;
@@ -81,6 +82,8 @@ pub(super) struct Shards<T: Real> {
     pub shards: Vec<Mutex<Vec<Shard<T>>>>,
     /// One for each shard.
     pub mailboxes: Vec<Mailbox<u32>>,
+    /// Projections that are drawn at every spike, where there are such.
+    pub procedural: Option<Procedural>,
     barrier: Barrier,
     /// For each worker, ticks spent waiting for the others.
     waited: Vec<AtomicU64>,
@@ -97,7 +100,7 @@ fn dealt(shards: usize, workers: usize, worker: usize) -> Range<usize> {
 
 impl<T: Real> Shards<T> {
     /// `shards` in order, dealt to the crew in runs of like length; with fewer shards than workers some get none.
-    pub fn new(isa: Isa, crew: Crew, shards: Vec<Shard<T>>) -> Self {
+    pub fn new(isa: Isa, crew: Crew, shards: Vec<Shard<T>>, procedural: Option<Procedural>) -> Self {
         let (workers, count) = (crew.size(), shards.len());
         let mailboxes = (0..count).map(|_| Mailbox::default()).collect();
         let mut shards = shards.into_iter();
@@ -105,7 +108,19 @@ impl<T: Real> Shards<T> {
         let shards = (0..workers).map(|w| Mutex::new(deal(w))).collect();
         let barrier = Barrier::new(workers);
         let waited = (0..workers).map(|_| AtomicU64::new(0)).collect();
-        Self { isa, crew, shards, mailboxes, barrier, waited, seconds: 0.0, total_ticks: 0, steps: 0, traces: None }
+        Self {
+            isa,
+            crew,
+            shards,
+            mailboxes,
+            procedural,
+            barrier,
+            waited,
+            seconds: 0.0,
+            total_ticks: 0,
+            steps: 0,
+            traces: None,
+        }
     }
 
     fn lock(&self, worker: usize) -> std::sync::MutexGuard<'_, Vec<Shard<T>>> {
@@ -128,8 +143,18 @@ impl<T: Real> Shards<T> {
                 out.clear();
                 // SAFETY: as above.
                 let received = self.mailboxes.iter().map(|mailbox| unsafe { mailbox.received(step) });
+                // SAFETY: as above, for the records of procedural projections: owners write what arrives later.
+                let arriving = self.procedural.as_ref().map(|p| unsafe { p.transits.arriving(step, first + k) });
                 // A neuron model that panics must not leave the other workers waiting at the barrier.
-                let stepped = catch_unwind(AssertUnwindSafe(|| shard.step(self.isa, step, received, out)));
+                let stepped = catch_unwind(AssertUnwindSafe(|| {
+                    let at = shard.step(self.isa, step, received, arriving, out);
+                    if let Some(procedural) = &self.procedural {
+                        // SAFETY: as above; this is the one call for the shard in this step.
+                        let mut sending = unsafe { procedural.transits.sending(step, first + k) };
+                        shard.send(procedural, first + k, out, &mut sending);
+                    }
+                    at
+                }));
                 if let (Some(trace), Ok(at)) = (&mut trace, &stepped) {
                     trace.note_step(step, at);
                 }
@@ -218,6 +243,10 @@ impl<T: Real> Machine for Shards<T> {
             let waited = self.waited[worker].load(Ordering::Relaxed) as f64 * per_tick;
             figures.phases[WAIT] += waited / workers as f64;
             figures.busy.push(busy);
+        }
+        if let Some(procedural) = &self.procedural {
+            figures.synapses += procedural.synapses();
+            figures.synapse_bytes += procedural.bytes();
         }
         figures
     }

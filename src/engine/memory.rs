@@ -22,6 +22,8 @@ pub mod part {
     pub const SYNAPSES: &str = "synapses";
     /// Tables from each neuron to its synapses.
     pub const INDEX: &str = "source index";
+    /// Synapses of procedural projections on their way, and the tables they are drawn from.
+    pub const PROCEDURAL: &str = "procedural synapses";
     /// Segments on their way, by step of arrival.
     pub const CALENDAR: &str = "calendar";
     /// Sums of the weights that arrive in a step.
@@ -91,6 +93,9 @@ impl<T: Real> Shards<T> {
                 memory.add(part::LOGS, log as u64);
                 first = false;
             }
+        }
+        if let Some(procedural) = &self.procedural {
+            memory.add(part::PROCEDURAL, procedural.bytes());
         }
         for mailbox in &mut self.mailboxes {
             let spikes = mailbox.list_mut(0).capacity() + mailbox.list_mut(1).capacity();

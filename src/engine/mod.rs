@@ -13,6 +13,7 @@ mod memory;
 mod options;
 mod partition;
 mod pathways;
+mod procedural;
 mod recorder;
 mod routing;
 mod shard;

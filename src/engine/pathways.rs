@@ -2,6 +2,7 @@
 
 use super::connectivity::Connectivity;
 use super::partition::Partition;
+use super::procedural::is_procedural;
 use super::routing::Routing;
 use crate::compute::Crew;
 use crate::compute::records::Format;
@@ -39,7 +40,7 @@ struct Lane<'a> {
 /// Formats, in the order in which a source population's lanes name them.
 const FORMATS: [Format; 3] = [Format::Lines, Format::Packed4, Format::Packed8];
 
-/// Builds the synapses of every shard. `grids` has, for each population, the grid of each receptor, `None` where no
+/// Builds the synapses of every shard but those of procedural projections. `grids` has, for each population, the grid of each receptor, `None` where no
 /// projection arrives.
 pub(super) fn build(
     model: &BrainModel,
@@ -59,7 +60,8 @@ pub(super) fn build(
     let mut records = [0f64; 3];
     let mut segments = [0f64; 3];
     for source in 0..populations.len() {
-        let own: Vec<usize> = (0..wirings.len()).filter(|i| model.spec().projections[*i].source.0 == source).collect();
+        let stored = |i: &usize| model.spec().projections[*i].source.0 == source && !is_procedural(model, *i);
+        let own: Vec<usize> = (0..wirings.len()).filter(stored).collect();
         let bits = |i: usize, r: usize| grids[model.spec().projections[i].target.0][r].map_or(16, |g| g.bits);
         let narrow: f64 = own.iter().map(|i| wirings[*i].expected()).sum();
         let spread: u32 = own
@@ -144,7 +146,7 @@ pub(super) fn repack(from: &Connectivity, model: &BrainModel, partition: &Partit
         |_| true,
         |worker, source, neuron| {
             let classes = classes.steps.len() as u32;
-            from.for_each_record(neuron, &mut |at, record| {
+            from.for_each_stored(neuron, &mut |at, record| {
                 let place = partition.blocks[at.population][(at.neuron / 32) as usize];
                 let slot = place.slot + place.stride * at.receptor as u32 + at.neuron % 32;
                 let narrow = from.grids[at.population][at.receptor].is_some_and(|grid| grid.bits == 16);
@@ -248,7 +250,7 @@ fn fill(
 /// The nearest integer, ties to even, of a number below 2^31: adding 1.5 * 2^52 leaves no room for a fraction. The
 /// library's function is a call where the instruction set for it is not known at compile time.
 #[inline(always)]
-fn nearest(x: f64) -> i32 {
+pub(super) fn nearest(x: f64) -> i32 {
     const MAGIC: f64 = 6_755_399_441_055_744.0;
     (x + MAGIC).to_bits() as i32
 }

@@ -2,10 +2,11 @@
 
 use super::calendar::Calendar;
 use super::partition::Part;
+use super::procedural::Procedural;
 use super::stimulus::{Stimulus, Target};
 use crate::compute::clock::ticks;
 use crate::compute::input::{all_finite, take, take_with_events};
-use crate::compute::records::{DeliveryScratch, SourceRow, prefetch_read};
+use crate::compute::records::{Arriving, DeliveryScratch, Sending, SourceRow, prefetch_read};
 use crate::compute::simd::Real;
 use crate::compute::{HugeVec, Isa, Rows};
 use crate::neuron::{Block, Stepper};
@@ -201,12 +202,13 @@ impl<T: Real> Shard<T> {
     }
 
     /// Adds what arrives in `step` to the input rows.
-    pub fn deliver(&mut self, isa: Isa, step: u64) {
+    pub fn deliver(&mut self, isa: Isa, step: u64, drawn: Option<Arriving<'_>>) {
         for Pathway { store, calendar, .. } in &mut self.pathways {
             let arriving = calendar.arriving(step);
             self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
             calendar.clear(step);
         }
+        self.events += drawn.map_or(0, |drawn| drawn.deliver(&mut self.rows));
         if self.rows.stray() > 0 {
             self.fault = Some(Fault { step, what: What::Damaged });
         }
@@ -239,6 +241,7 @@ impl<T: Real> Shard<T> {
         isa: Isa,
         step: u64,
         received: impl Iterator<Item = &'a [u32]> + Clone,
+        drawn: Option<Arriving<'_>>,
         out: &mut Vec<u32>,
     ) -> [u64; 4] {
         let start = ticks();
@@ -246,7 +249,7 @@ impl<T: Real> Shard<T> {
             self.exchange(step, received);
         }
         let exchanged = ticks();
-        self.deliver(isa, step);
+        self.deliver(isa, step, drawn);
         let delivered = ticks();
         self.update(isa, step, out);
         let updated = ticks();
@@ -254,6 +257,13 @@ impl<T: Real> Shard<T> {
         self.times[DELIVER] += delivered.wrapping_sub(exchanged);
         self.times[UPDATE] += updated.wrapping_sub(delivered);
         [start, exchanged, delivered, updated]
+    }
+
+    /// Draws the synapses of procedural projections of the neurons that spiked, and sends them on their way.
+    pub fn send(&mut self, procedural: &Procedural, shard: usize, spikes: &[u32], to: &mut Sending<'_>) {
+        let start = ticks();
+        procedural.send(shard, spikes, to);
+        self.times[EXCHANGE] += ticks().wrapping_sub(start);
     }
 }
 

@@ -478,8 +478,10 @@ impl Simulation {
 
     /// Figures so far.
     pub fn figures(&self) -> Figures {
-        let MachineFigures { events, phases, busy, overflows, .. } = self.machine.figures();
+        let MachineFigures { events, phases, busy, overflows, synapse_bytes, .. } = self.machine.figures();
         let mut figures = self.figures.clone();
+        // What is under way of procedural projections grows as it is needed.
+        figures.synapse_bytes = synapse_bytes;
         figures.synaptic_events = self.carried.synaptic_events + events;
         figures.busy_s = busy;
         figures.row_overflows = self.carried.row_overflows + overflows;

@@ -2,6 +2,7 @@
 
 use super::machine::Shards;
 use super::partition::Part;
+use super::procedural::Procedural;
 use super::recorder::Spike;
 use super::shard::{Fault, Pathway, Shard, Slice, What};
 use super::snapshot::StateColumn;
@@ -82,7 +83,7 @@ impl<T: Real> Shards<T> {
 
     /// The longest delay there may be, steps.
     pub(super) fn longest_of_all(&self) -> u32 {
-        let mut longest = 1;
+        let mut longest = self.procedural.as_ref().map_or(1, Procedural::longest);
         self.each_shard(|shard| {
             let delays = shard.pathways.iter().flat_map(|pathway| &pathway.delays);
             longest = delays.copied().fold(longest, u32::max);
@@ -100,6 +101,9 @@ impl<T: Real> Shards<T> {
             let list = mailbox.list_mut(last);
             list.clear();
             list.extend(spikes.iter().filter(|spike| spike.step == last).map(|spike| spike.neuron));
+        }
+        if let Some(procedural) = &mut self.procedural {
+            procedural.send_again(step, spikes);
         }
         self.each_shard_mut(|shard| {
             let mut sound = true;

@@ -2,7 +2,7 @@
 
 use super::{
     AreaSpec, ConnectionRule, DelaySpec, Distribution, NetworkSpec, Placement, PopulationId, PopulationSpec,
-    ProjectionSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget,
+    ProjectionSpec, Selection, StimulusKind, StimulusSpec, StimulusTarget, SynapseStorage,
 };
 use crate::error::{Error, Result, did_you_mean};
 use crate::lattice::{Box4, Lattice4};
@@ -187,6 +187,7 @@ impl NetworkSpec {
             receptor: None,
             autapses: true,
             multapses: true,
+            storage: SynapseStorage::Stored,
         });
         Ok(self.projections.last_mut().expect("just added"))
     }

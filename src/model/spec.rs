@@ -88,6 +88,29 @@ pub struct ProjectionSpec {
     pub autapses: bool,
     /// Whether a pair of neurons may be connected more than once.
     pub multapses: bool,
+    /// Whether its synapses are kept or drawn again at every spike. Changes no spike.
+    pub storage: SynapseStorage,
+}
+
+/// Where the synapses of a projection are between spikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SynapseStorage {
+    /// In memory, as final records: the fastest.
+    #[default]
+    Stored,
+    /// Nowhere: those of a source are drawn again, the same, whenever it spikes. Not for
+    /// `FixedIndegree` and `Edges`.
+    Procedural,
+}
+
+impl SynapseStorage {
+    /// The names configuration files use.
+    pub const NAMES: [&'static str; 2] = ["stored", "procedural"];
+
+    /// Its name among [`NAMES`](Self::NAMES).
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// Delays of a projection, ms; rounded to the grid of steps, at least one step.
@@ -136,6 +159,35 @@ pub enum ConnectionRule {
     Distance(DistanceRule),
     /// An explicit list.
     Edges(Arc<[Edge]>),
+}
+
+impl ConnectionRule {
+    /// Its name in configuration files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AllToAll => "all_to_all",
+            Self::OneToOne => "one_to_one",
+            Self::Bernoulli { .. } => "bernoulli",
+            Self::FixedIndegree { .. } => "fixed_indegree",
+            Self::FixedOutdegree { .. } => "fixed_outdegree",
+            Self::FixedTotal { .. } => "fixed_total",
+            Self::Distance(_) => "distance",
+            Self::Edges(_) => "edges",
+        }
+    }
+}
+
+/// Why the synapses of a rule cannot be drawn again at every spike, and what to take instead; `None` if they can.
+pub(crate) fn procedural_fault(rule: &str) -> Option<String> {
+    let why = match rule {
+        "fixed_indegree" => "targets choose their sources, so that the synapses of a source cannot be drawn alone",
+        "edges" => "its synapses are a list",
+        _ => return None,
+    };
+    Some(format!(
+        "rule `{rule}` cannot be procedural: {why}; take `stored`, or one of the rules all_to_all, one_to_one, bernoulli, \
+         fixed_outdegree, fixed_total and distance"
+    ))
 }
 
 /// Connection probability by distance: `p_max * kernel(r)`, none beyond the cut-off.

@@ -1,9 +1,10 @@
 //! Everything that can be wrong with a [`NetworkSpec`], found before anything is made.
 
+use super::spec::procedural_fault;
 use super::wiring::WeightSummary;
 use super::{
     ConnectionRule, DelaySpec, Distribution, NetworkSpec, Placement, PopulationId, PopulationSpec, ProjectionSpec,
-    Sampler, Selection, StimulusKind, StimulusSpec,
+    Sampler, Selection, StimulusKind, StimulusSpec, SynapseStorage,
 };
 use crate::error::{Fault, Result, did_you_mean};
 use crate::lattice::{AXES, Box4};
@@ -254,6 +255,11 @@ impl NetworkSpec {
         }
         let (sources, targets) = (sizes[spec.source.0], sizes[spec.target.0]);
         check_rule(&mut faults, self, spec, sources, targets);
+        if spec.storage == SynapseStorage::Procedural
+            && let Some(message) = procedural_fault(spec.rule.name())
+        {
+            faults.add("storage", message);
+        }
         let items = match &spec.rule {
             ConnectionRule::AllToAll => sources.zip(targets).map(|(s, t)| s * t),
             ConnectionRule::OneToOne => sources,

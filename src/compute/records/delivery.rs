@@ -97,7 +97,7 @@ impl Kernel<f32> for Deliver<'_> {
 /// # Safety
 /// `cells` is the narrow row of `rows` and the record's slot lies in it.
 #[inline(always)]
-unsafe fn add_narrow(cells: *mut i16, rows: &mut Rows, record: u32) {
+pub(super) unsafe fn add_narrow(cells: *mut i16, rows: &mut Rows, record: u32) {
     let (slot, weight) = ((record & 0xffff) as usize, (record >> 16) as i16);
     #[cfg(target_arch = "x86_64")]
     // One addition in memory and a jump that is never taken: the compiler's own sequence (load, add, test, store) makes
@@ -137,7 +137,7 @@ unsafe fn add_narrow(cells: *mut i16, rows: &mut Rows, record: u32) {
 /// # Safety
 /// `cells` is the wide row of `rows` and the record's slot lies in it.
 #[inline(always)]
-unsafe fn add_wide(cells: *mut i32, rows: &mut Rows, record: u64) {
+pub(super) unsafe fn add_wide(cells: *mut i32, rows: &mut Rows, record: u64) {
     let (slot, weight) = ((record & 0xffff_ffff) as usize, (record >> 32) as i32);
     // SAFETY: promised by the caller.
     let cell = unsafe { &mut *cells.add(slot) };

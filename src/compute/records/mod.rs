@@ -2,9 +2,11 @@
 
 mod arena;
 mod delivery;
+mod transit;
 
 pub use arena::{Arena, ArenaWriter, Lent};
 pub use delivery::{DeliveryScratch, prefetch_read};
+pub use transit::{Arriving, Each, Places, Sending, Transit, Transits};
 
 /// Records in a cache line.
 pub const LINE: usize = 16;

@@ -4,7 +4,7 @@ use super::cells::{Components, read_parameters};
 use super::{Building, nest_time};
 use crate::error::did_you_mean;
 use crate::interop::sonata::{Attribute, EdgePopulation, Findings, Item, NodePopulation};
-use crate::model::{ConnectionRule, DelaySpec, Distribution, Edge, PopulationId, ProjectionSpec};
+use crate::model::{ConnectionRule, DelaySpec, Distribution, Edge, PopulationId, ProjectionSpec, SynapseStorage};
 use std::collections::{BTreeMap, HashMap};
 
 /// Delay where the files give none, as in NEST, ms.
@@ -106,6 +106,7 @@ fn project(ctx: &mut Building<'_>, name: &str, source: PopulationId, target: Pop
         receptor: None,
         autapses: true,
         multapses: true,
+        storage: SynapseStorage::Stored,
     });
 }
 

@@ -11,10 +11,12 @@
 //! the targets are chosen, it is the others that are drawn.
 
 use super::count::binomial;
-use super::draw::{SynapseDraw, Targets};
+use super::draw::{Sink, SynapseDraw, Targets};
 use super::subset::{complement, distinct};
-use super::{SynapseBuffer, WeightSummary, Wiring};
+use super::{Levels, Redrawn, Redraws, StoredBuffer, SynapseBuffer, WeightSummary, Wiring};
+use crate::compute::Crew;
 use crate::rng::Key;
+use std::sync::{Mutex, PoisonError};
 
 /// Number of synapses of each source.
 #[derive(Debug)]
@@ -61,6 +63,52 @@ impl BySource {
     }
 }
 
+impl BySource {
+    /// Draws the number of synapses of every source now: the draw takes as long as some hundred synapses.
+    pub fn fix_degrees(&mut self, crew: &Crew) {
+        const BATCH: usize = 1024;
+        let mut degrees = vec![0u32; self.sources as usize];
+        let parts: Vec<_> = degrees.chunks_mut(BATCH).map(Mutex::new).collect();
+        crew.for_each(parts.len(), &|i| {
+            let mut part = parts[i].lock().unwrap_or_else(PoisonError::into_inner);
+            for (k, degree) in part.iter_mut().enumerate() {
+                *degree = self.degree((i * BATCH + k) as u32);
+            }
+        });
+        drop(parts);
+        self.degrees = Degrees::Each(degrees);
+    }
+
+    /// Draws the synapses of a source, but for weights and delays that are not drawn.
+    fn choose<O: Sink>(&self, source: u32, out: &mut O) {
+        let count = self.degree(source) as usize;
+        let pool = self.pool.size();
+        let skip = if self.pool.without_self { source } else { u32::MAX };
+        let from = out.target().len();
+        if self.pool.distinct {
+            self.draw.draw(source, count, Targets::Raw, out);
+            let chosen = &mut out.target()[from..];
+            if count > pool as usize / 2 {
+                let mut left_out = chosen[..pool as usize - count].to_vec();
+                distinct(&mut left_out, pool);
+                let mut place = chosen.iter_mut();
+                complement(&mut left_out, pool, |target| {
+                    if let Some(place) = place.next() {
+                        *place = target;
+                    }
+                });
+            } else {
+                distinct(chosen, pool);
+            }
+            for target in chosen {
+                *target += u32::from(*target >= skip);
+            }
+        } else {
+            self.draw.draw(source, count, Targets::Uniform { n: pool, skip }, out);
+        }
+    }
+}
+
 impl Wiring for BySource {
     fn expected(&self) -> f64 {
         match &self.degrees {
@@ -89,32 +137,20 @@ impl Wiring for BySource {
     }
 
     fn append(&self, source: u32, out: &mut SynapseBuffer) {
-        let count = self.degree(source) as usize;
-        let pool = self.pool.size();
-        let skip = if self.pool.without_self { source } else { u32::MAX };
         let from = out.target.len();
-        if self.pool.distinct {
-            self.draw.draw(source, count, Targets::Raw, out);
-            let chosen = &mut out.target[from..];
-            if count > pool as usize / 2 {
-                let mut left_out = chosen[..pool as usize - count].to_vec();
-                distinct(&mut left_out, pool);
-                let mut place = chosen.iter_mut();
-                complement(&mut left_out, pool, |target| {
-                    if let Some(place) = place.next() {
-                        *place = target;
-                    }
-                });
-            } else {
-                distinct(chosen, pool);
-            }
-            for target in chosen {
-                *target += u32::from(*target >= skip);
-            }
-        } else {
-            self.draw.draw(source, count, Targets::Uniform { n: pool, skip }, out);
-        }
+        self.choose(source, out);
         self.draw.finish(source, from, 0, out);
+    }
+
+    fn redraws(&self) -> Option<Redraws<'_>> {
+        let (weights, delays) = (self.draw.weights.sampler(), self.draw.delays.sampler());
+        let (low, high) = self.draw.delays.bounds();
+        let given = self.draw.weights.summary().constant.is_some() || weights.is_some();
+        (given && (low == high || delays.is_some())).then_some(Redraws { weights, delays })
+    }
+
+    fn redraw(&self, source: u32, levels: Levels<'_>, out: &mut StoredBuffer) {
+        self.choose(source, &mut Redrawn { levels, out });
     }
 
     fn weights(&self) -> WeightSummary {
@@ -123,5 +159,9 @@ impl Wiring for BySource {
 
     fn delays(&self) -> (u32, u32) {
         self.draw.delays.bounds()
+    }
+
+    fn bytes(&self) -> usize {
+        if let Degrees::Each(n) = &self.degrees { n.len() * 4 } else { 0 }
     }
 }

@@ -379,4 +379,8 @@ impl Wiring for DistanceWiring {
     fn delays(&self) -> (u32, u32) {
         self.draw.delays.bounds()
     }
+
+    fn bytes(&self) -> usize {
+        (self.members.starts.len() + self.members.neurons.len()) * 4 + self.offsets.len() * size_of::<Offset>()
+    }
 }

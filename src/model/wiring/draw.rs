@@ -4,9 +4,9 @@
 //! delay, word 2 the weight. Chunks of synapses pass through plain loops over arrays, which the compiler vectorises
 //! for the instruction set chosen at run time; the bits are the same on each.
 
-use super::SynapseBuffer;
 use super::delay::Delays;
 use super::weight::Weights;
+use super::{Redrawn, SynapseBuffer};
 use crate::compute::Isa;
 use crate::compute::simd::{Kernel, Lanes, dispatch};
 use crate::rng;
@@ -14,8 +14,9 @@ use crate::rng::{Key, ROUNDS_BUILD};
 
 /// Synapses drawn at a time.
 pub(super) const CHUNK: usize = 256;
-/// Blocks are computed in whole groups of this many: the lanes of the widest vectors.
-const GROUP: usize = 8;
+/// Blocks are computed in whole groups of this many: two of the widest vectors. A loop without a fixed length would leave
+/// a rest to be computed one by one, which for a few hundred synapses takes as long as all others.
+const GROUP: usize = 16;
 
 /// What becomes of word 0.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,53 @@ pub(super) enum Targets {
     Raw,
     /// The targets are in the buffer already.
     Given,
+}
+
+/// What takes synapses while they are drawn.
+pub(super) trait Sink {
+    /// Where their targets go.
+    fn target(&mut self) -> &mut Vec<u32>;
+    /// Takes the weights and delays of some, from their words; those that are not drawn are filled in at the end.
+    fn take(&mut self, draw: &SynapseDraw, weight: &[u32], delay: &mut [u32]);
+}
+
+impl Sink for SynapseBuffer {
+    #[inline(always)]
+    fn target(&mut self) -> &mut Vec<u32> {
+        &mut self.target
+    }
+
+    #[inline(always)]
+    fn take(&mut self, draw: &SynapseDraw, weight: &[u32], delay: &mut [u32]) {
+        if let Some(sampler) = draw.weights.sampler() {
+            let mut values = [0f64; CHUNK];
+            sampler.fill(weight, &mut values[..weight.len()]);
+            self.weight.extend_from_slice(&values[..weight.len()]);
+        }
+        if let Some(sampler) = draw.delays.sampler() {
+            for d in delay.iter_mut() {
+                *d = sampler.sample(*d);
+            }
+            self.delay.extend_from_slice(delay);
+        }
+    }
+}
+
+impl Sink for Redrawn<'_> {
+    #[inline(always)]
+    fn target(&mut self) -> &mut Vec<u32> {
+        &mut self.out.target
+    }
+
+    #[inline(always)]
+    fn take(&mut self, _: &SynapseDraw, weight: &[u32], delay: &mut [u32]) {
+        if let Some(table) = self.levels.weight {
+            self.out.weight.extend(weight.iter().map(|word| table.level(*word)));
+        }
+        if let Some(table) = self.levels.delay {
+            self.out.delay.extend(delay.iter().map(|word| table.level(*word) as u32));
+        }
+    }
 }
 
 /// Draws the synapses of a projection.
@@ -40,7 +88,7 @@ pub(super) struct SynapseDraw {
 impl SynapseDraw {
     /// Appends `count` synapses of `source`. With [`Targets::Given`], the last `count` targets of the buffer are
     /// those of the synapses. The caller then calls [`finish`](Self::finish) once the targets are final.
-    pub fn draw(&self, source: u32, count: usize, targets: Targets, out: &mut SynapseBuffer) {
+    pub fn draw<O: Sink>(&self, source: u32, count: usize, targets: Targets, out: &mut O) {
         let words_needed =
             !matches!(targets, Targets::Given) || self.weights.sampler().is_some() || self.delays.sampler().is_some();
         if words_needed {
@@ -61,44 +109,49 @@ impl SynapseDraw {
 /// block `i` goes to `words[w][i]`.
 ///
 /// The same words as [`rng::philox`]. They are kept in the lower halves of 64-bit lanes from round to round: the
-/// upper halves are never read, which spares the widening and narrowing around each multiplication, and one block
-/// a turn of a plain loop leaves the processor several independent chains to overlap.
+/// upper halves are never read, which spares the widening and narrowing around each multiplication.
 #[inline(always)]
 fn blocks<const WORDS: usize>(key: Key, first: u32, neuron: u32, count: usize, words: &mut [[u32; CHUNK]; WORDS]) {
     const LOW: u64 = 0xffff_ffff;
     let count = count.next_multiple_of(GROUP).min(CHUNK);
-    for i in 0..count {
-        let mut c = [u64::from(first.wrapping_add(i as u32)), u64::from(neuron), 0, 0];
-        let [mut k0, mut k1] = key.0;
-        for _ in 0..ROUNDS_BUILD {
-            let p0 = (c[0] & LOW) * u64::from(rng::MUL[0]);
-            let p1 = (c[2] & LOW) * u64::from(rng::MUL[1]);
-            c = [p1 >> 32 ^ c[1] ^ u64::from(k0), p1, p0 >> 32 ^ c[3] ^ u64::from(k1), p0];
-            k0 = k0.wrapping_add(rng::WEYL[0]);
-            k1 = k1.wrapping_add(rng::WEYL[1]);
+    for start in (0..count).step_by(GROUP) {
+        let base = first.wrapping_add(start as u32);
+        let mut group = [[0u32; GROUP]; WORDS];
+        for i in 0..GROUP {
+            let mut c = [u64::from(base.wrapping_add(i as u32)), u64::from(neuron), 0, 0];
+            let [mut k0, mut k1] = key.0;
+            for _ in 0..ROUNDS_BUILD {
+                let p0 = (c[0] & LOW) * u64::from(rng::MUL[0]);
+                let p1 = (c[2] & LOW) * u64::from(rng::MUL[1]);
+                c = [p1 >> 32 ^ c[1] ^ u64::from(k0), p1, p0 >> 32 ^ c[3] ^ u64::from(k1), p0];
+                k0 = k0.wrapping_add(rng::WEYL[0]);
+                k1 = k1.wrapping_add(rng::WEYL[1]);
+            }
+            for (to, word) in group.iter_mut().zip(c) {
+                to[i] = word as u32;
+            }
         }
-        for (to, word) in words.iter_mut().zip(c) {
-            to[i] = word as u32;
+        for (to, word) in words.iter_mut().zip(&group) {
+            to[start..start + GROUP].copy_from_slice(word);
         }
     }
 }
 
-struct Draw<'a> {
+struct Draw<'a, O> {
     draw: &'a SynapseDraw,
     source: u32,
     count: usize,
     targets: Targets,
-    out: &'a mut SynapseBuffer,
+    out: &'a mut O,
 }
 
-impl Kernel<f32> for Draw<'_> {
+impl<O: Sink> Kernel<f32> for Draw<'_, O> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
         let Draw { draw, source, count, targets, out } = self;
         let mut words = [[0u32; CHUNK]; 3];
-        let mut values = [0f64; CHUNK];
         let mut first = 0;
         while first < count {
             let n = (count - first).min(CHUNK);
@@ -110,21 +163,12 @@ impl Kernel<f32> for Draw<'_> {
                         let drawn = rng::below(*t, below);
                         *t = drawn + u32::from(drawn >= skip);
                     }
-                    out.target.extend_from_slice(&target[..n]);
+                    out.target().extend_from_slice(&target[..n]);
                 }
-                Targets::Raw => out.target.extend_from_slice(&target[..n]),
+                Targets::Raw => out.target().extend_from_slice(&target[..n]),
                 Targets::Given => {}
             }
-            if let Some(sampler) = draw.weights.sampler() {
-                sampler.fill(&weight[..n], &mut values[..n]);
-                out.weight.extend_from_slice(&values[..n]);
-            }
-            if let Some(sampler) = draw.delays.sampler() {
-                for d in delay[..n].iter_mut() {
-                    *d = sampler.sample(*d);
-                }
-                out.delay.extend_from_slice(&delay[..n]);
-            }
+            out.take(draw, &weight[..n], &mut delay[..n]);
             first += n;
         }
     }

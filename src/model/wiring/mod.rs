@@ -31,7 +31,7 @@ use self::edges::EdgeWiring;
 use self::indegree::FixedIndegree;
 use self::regular::Regular;
 use self::weight::Weights;
-use super::{BrainModel, ConnectionRule};
+use super::{BrainModel, ConnectionRule, DelaySampler, Sampler, StepTable, SynapseStorage};
 use crate::compute::Crew;
 use crate::compute::Isa;
 use crate::error::{Error, Result};
@@ -72,6 +72,50 @@ impl SynapseBuffer {
     }
 }
 
+/// Synapses as records take them, where weights and delays are drawn from tables.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StoredBuffer {
+    /// Index of each target within its population.
+    pub target: Vec<u32>,
+    /// Stored weights; empty where all are the same.
+    pub weight: Vec<i32>,
+    /// Delays in steps; empty where all are the same.
+    pub delay: Vec<u32>,
+}
+
+impl StoredBuffer {
+    /// Forgets its synapses and keeps its room.
+    pub fn clear(&mut self) {
+        self.target.clear();
+        self.weight.clear();
+        self.delay.clear();
+    }
+}
+
+/// Tables of the stored weights and of the delays of a projection; `None` where all synapses have the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Levels<'a> {
+    /// From the word of a weight to the stored weight.
+    pub weight: Option<&'a StepTable>,
+    /// From the word of a delay to steps.
+    pub delay: Option<&'a StepTable>,
+}
+
+/// Where the weights and delays of a rule that takes tables come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Redraws<'a> {
+    /// The sampler of weights, where they are drawn.
+    pub weights: Option<&'a Sampler>,
+    /// The sampler of delays, where they are drawn.
+    pub delays: Option<&'a DelaySampler>,
+}
+
+/// Takes synapses as records do.
+struct Redrawn<'a> {
+    levels: Levels<'a>,
+    out: &'a mut StoredBuffer,
+}
+
 /// One projection, prepared for making its synapses source by source.
 pub trait Wiring: Send + Sync + std::fmt::Debug {
     /// Number of synapses to expect; exact where [`exact`](Self::exact) is known.
@@ -92,13 +136,33 @@ pub trait Wiring: Send + Sync + std::fmt::Debug {
 
     /// Bounds that no delay exceeds, in steps.
     fn delays(&self) -> (u32, u32);
+
+    /// What a table of its delays is made of, and whether [`redraw`](Self::redraw) can take tables.
+    fn redraws(&self) -> Option<Redraws<'_>> {
+        None
+    }
+
+    /// Appends the synapses of `source` as [`append`](Self::append) does, with stored weights and with delays from
+    /// tables.
+    ///
+    /// # Panics
+    /// If [`redraws`](Self::redraws) gives nothing.
+    fn redraw(&self, source: u32, levels: Levels<'_>, out: &mut StoredBuffer) {
+        let _ = (source, levels, out);
+        panic!("this rule takes no tables");
+    }
+
+    /// Bytes of what it keeps for each source, target or synapse.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Prepares projection number `projection` of a model for time step `dt` (ms).
 ///
 /// Costs little but for two rules: `fixed_indegree` draws all sources, twice, and keeps 4 bytes a synapse until the
-/// wiring is dropped; `edges` sorts its list (4 bytes an edge). `fixed_total` keeps 4 bytes a source, `distance`
-/// about 8 a target.
+/// wiring is dropped; `edges` sorts its list (4 bytes an edge). `fixed_total` keeps 4 bytes a source, as does
+/// `bernoulli` where it is procedural, `distance` about 8 a target.
 ///
 /// # Errors
 /// If the delays do not fit the time step.
@@ -141,12 +205,14 @@ pub fn prepare(model: &BrainModel, projection: usize, dt: f64, crew: &Crew) -> R
             Box::new(Regular::all_to_all(sources, targets, without_self, draw(Purpose::Synapse)?))
         }
         ConnectionRule::OneToOne => Box::new(Regular::one_to_one(sources, draw(Purpose::Synapse)?)),
-        ConnectionRule::Bernoulli { p } => Box::new(BySource {
-            sources,
-            degrees: Degrees::Binomial { p: *p, key: degree_key },
-            pool: pool(true),
-            draw: draw(Purpose::Connect)?,
-        }),
+        ConnectionRule::Bernoulli { p } => {
+            let degrees = Degrees::Binomial { p: *p, key: degree_key };
+            let mut wiring = BySource { sources, degrees, pool: pool(true), draw: draw(Purpose::Connect)? };
+            if spec.storage == SynapseStorage::Procedural {
+                wiring.fix_degrees(crew);
+            }
+            Box::new(wiring)
+        }
         ConnectionRule::FixedOutdegree { n } => Box::new(BySource {
             sources,
             degrees: Degrees::Same(*n),

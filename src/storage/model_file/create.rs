@@ -7,7 +7,7 @@ use super::{FORMAT, MappedModel, VERSION, of_store};
 use crate::compute::records::Arena;
 use crate::engine::{Connectivity, ConnectivityShape, SimOptions, words_of};
 use crate::error::{Error, Result};
-use crate::model::BrainModel;
+use crate::model::{BrainModel, NetworkSpec, ProjectionSpec, SynapseStorage};
 use crate::storage::container::{Compression, Container, ContainerWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,12 +38,27 @@ impl MappedModel {
         refuse_existing(path, overwrite)
     }
 
+    /// The error for a network with procedural projections, whose synapses are nowhere to be written from, before any work
+    /// is done.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn refuse_procedural(network: &NetworkSpec) -> Result<()> {
+        let procedural = |p: &&ProjectionSpec| p.storage == SynapseStorage::Procedural;
+        let Some(first) = network.projections.iter().find(procedural) else { return Ok(()) };
+        Err(Error::Usage(format!(
+            "projection `{}` has storage = \"procedural\": a model file keeps synapses, and this projection draws its own at \
+             every spike; run the configuration itself, or build it with storage = \"stored\"",
+            first.name
+        )))
+    }
+
     /// Writes a constructed network to a file; gives its length in bytes. The file has its name only once it is
     /// complete and on disk.
     ///
     /// # Errors
     /// If the file exists and may not be replaced or cannot be written, if a neuron model is not one of the library's,
-    /// or a name cannot stand in the file.
+    /// a name cannot stand in the file, or a projection is procedural.
     pub fn create(
         path: impl AsRef<Path>,
         model: &BrainModel,
@@ -53,6 +68,7 @@ impl MappedModel {
         let path = path.as_ref();
         refuse_existing(path, settings.overwrite)?;
         refuse_unfit(path, model)?;
+        Self::refuse_procedural(model.spec())?;
         let mut writer = ContainerWriter::create(path, FORMAT, settings.compression)?;
         writer.group("populations")?;
         let mut populations = Vec::new();
