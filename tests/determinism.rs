@@ -74,6 +74,7 @@ impl Case {
             precision: spec.run.precision,
             isa: None,
             weight_bits: spec.run.weight_bits,
+            inactive: None,
         };
         Self { name, network: spec.network, seed: spec.run.seed, options, duration: spec.run.duration_ms }
     }

@@ -170,6 +170,10 @@ impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usi
         };
         dispatch(self.isa, sweep);
     }
+
+    fn rests(&self) -> bool {
+        true
+    }
 }
 
 /// One step of one block. All slices hold one entry a unit: `spikes.len()` of them.

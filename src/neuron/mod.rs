@@ -254,6 +254,12 @@ impl<T> Block<'_, T> {
 pub trait Stepper<T: Real>: Send {
     /// Advances the block by one step: reads `inputs` and `current`, updates `columns`, marks `spikes`.
     fn step(&mut self, block: &mut Block<'_, T>);
+
+    /// Whether a step depends on nothing but the columns, the refractory counters, the inputs and the current: neurons
+    /// that a step without input left as they were then stay so until there is input, and need not be stepped.
+    fn rests(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Real, F: FnMut(&mut Block<'_, T>) + Send> Stepper<T> for F {

@@ -2,9 +2,11 @@
 
 mod arena;
 mod delivery;
+mod groups;
 
 pub use arena::{Arena, ArenaWriter, Lent};
 pub use delivery::{DeliveryScratch, prefetch_read};
+pub use groups::PutAway;
 
 /// Records in a cache line.
 pub const LINE: usize = 16;
