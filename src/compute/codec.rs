@@ -81,6 +81,8 @@ impl Codec {
             2 => split::<2>(array, grain.numbers, &mut self.planes),
             _ => split::<1>(array, grain.numbers, &mut self.planes),
         }
+        // It appends.
+        self.frame.clear();
         self.zstd.compress(&self.planes, &mut self.frame);
         let packed: Box<[u8]> = self.frame.as_slice().into();
         self.figures.raw_bytes += array.len() as u64;

@@ -12,8 +12,10 @@ pub(super) fn read(ctx: &Context, root: &Table, resolved: &mut Map<String, Value
     let section = Section::top(ctx, root, "inactive", &INACTIVE);
     let after = section.quantity("after");
     let synapses = section.boolean("synapses");
+    let tolerance = if section.has("tolerance") { section.quantity("tolerance") } else { None };
     let enabled = section.boolean("enabled");
+    section.mark("tolerance");
     resolved.insert("inactive".into(), section.finish(None).into());
     enabled?.then_some(())?;
-    Some(Inactive { after: after?, synapses: synapses? })
+    Some(Inactive { after: after?, synapses: synapses?, tolerance })
 }

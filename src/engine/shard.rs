@@ -309,7 +309,7 @@ impl<T: Real> Slice<T> {
                 let spikes = out.len();
                 finite &= self.advance(isa, step, offset, len, scratch, out);
                 if quiet && out.len() == spikes {
-                    tiles.rest_if_unchanged(tile, step, &self.columns, offset..offset + len);
+                    tiles.rest_if_unchanged(tile, step, &*self.stepper, &self.columns, offset..offset + len);
                 }
             }
         }

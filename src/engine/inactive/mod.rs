@@ -29,11 +29,18 @@ pub struct Inactive {
     pub after: f64,
     /// Whether the synapses of resting neurons are compressed too.
     pub synapses: bool,
+    /// Whether blocks that decay to rest count as resting before every bit of them does, and how early: when no potential
+    /// in them can move any more by this share of the way from rest to threshold. They stay as they are then, so that
+    /// spikes may differ, also between numbers of threads. For models with a closed form, where no current is injected.
+    pub tolerance: Option<f64>,
 }
+
+/// Largest [`Inactive::tolerance`].
+const MOST_TOLERANCE: f64 = 1e-2;
 
 impl Default for Inactive {
     fn default() -> Self {
-        Self { after: 100.0, synapses: true }
+        Self { after: 100.0, synapses: true, tolerance: None }
     }
 }
 
@@ -41,6 +48,12 @@ impl Inactive {
     pub(super) fn check(&self) -> Result<()> {
         if !(self.after.is_finite() && self.after >= 0.0) {
             return Err(Error::invalid("inactive.after", format!("{} ms is not zero or above", self.after)));
+        }
+        if let Some(tolerance) = self.tolerance
+            && !(0.0..=MOST_TOLERANCE).contains(&tolerance)
+        {
+            let message = format!("{tolerance} is out of range; allowed is 0 to {MOST_TOLERANCE}");
+            return Err(Error::invalid("inactive.tolerance", message));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::compute::HugeVec;
 use crate::compute::simd::Real;
 use crate::engine::shard::{RowKind, Slice, TILE};
 use crate::engine::stimulus::Hold;
+use crate::neuron::Stepper;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(in crate::engine) struct Tiles<T> {
     recorded: Vec<bool>,
     /// Whether the neuron model rests at all.
     rests: bool,
+    /// Unrest below which a block is put to sleep though it still decays.
+    tolerance: Option<f64>,
     drives: Vec<Drive>,
     /// Neurons of the network.
     neurons: Range<u32>,
@@ -49,8 +52,8 @@ enum Drive {
 
 impl<T: Real> Tiles<T> {
     /// Of a slice, all awake.
-    pub fn new(slice: &Slice<T>, resting: Arc<Resting>) -> Self {
-        let Slice { part, first_neuron, stepper, stimuli, receptors, .. } = slice;
+    pub fn new(slice: &Slice<T>, tolerance: Option<f64>, resting: Arc<Resting>) -> Self {
+        let Slice { part, first_neuron, stepper, stimuli, receptors, injected, .. } = slice;
         let rows = receptors.iter().map(|receptor| match receptor.kind {
             RowKind::None => 0,
             RowKind::Narrow => size_of::<i16>(),
@@ -85,6 +88,7 @@ impl<T: Real> Tiles<T> {
             compressor: StateCompressor::new(padded, TILE),
             recorded: vec![false; number],
             rests: stepper.rests(),
+            tolerance: tolerance.filter(|_| !injected),
             drives,
             neurons: *first_neuron..first_neuron + part.len,
             resting,
@@ -187,13 +191,25 @@ impl<T: Real> Tiles<T> {
         columns.iter().for_each(|column| self.before.extend_from_slice(&column[range.clone()]));
     }
 
-    /// Puts a block to sleep if its state is bit for bit what was noted.
-    pub fn rest_if_unchanged(&mut self, tile: usize, step: u64, columns: &[HugeVec<T>], range: Range<usize>) {
+    /// Puts a block to sleep if its state is bit for bit what was noted, or near enough to rest where that is allowed.
+    pub fn rest_if_unchanged(
+        &mut self,
+        tile: usize,
+        step: u64,
+        stepper: &dyn Stepper<T>,
+        columns: &[HugeVec<T>],
+        range: Range<usize>,
+    ) {
         let same = columns.iter().zip(self.before.chunks(range.len())).all(|(column, before)| {
             // Numbers that are equal may differ in the sign of zero.
             column[range.clone()].iter().zip(before).all(|(x, y)| x.to_f64().to_bits() == y.to_f64().to_bits())
         });
-        if same {
+        let near = || {
+            let tolerance = self.tolerance?;
+            let columns: Vec<&[T]> = columns.iter().map(|column| &column[range.clone()]).collect();
+            stepper.unrest(range.start, &columns).filter(|unrest| *unrest <= tolerance)
+        };
+        if same || near().is_some() {
             self.awake[tile / 64] &= !(1 << (tile % 64));
             self.asleep += 1;
             self.since[tile] = step;
