@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tessera::config::{CheckpointSpec, OutputSpec, RecordKind, RunSpec, SpikesFormat, reference, schema};
-use tessera::engine::Precision;
+use tessera::engine::{Inactive, Precision};
 use tessera::error::Fault;
 use tessera::model::{
     ConnectionRule, DelaySpec, Distribution, KernelShape, Placement, ProjectionSpec, Selection, StimulusKind,
@@ -60,6 +60,7 @@ fn run_lattice_and_output() {
     let every_wall = Some(Duration::from_secs(10));
     let checkpoint = CheckpointSpec { every: Some(500), every_wall, keep: 5, on_signal: false };
     assert_eq!(spec.checkpoint, Some(checkpoint));
+    assert_eq!(spec.inactive, Some(Inactive { after: 25.0, synapses: false, tolerance: None }));
     let lattice = spec.network.lattice.as_ref().unwrap();
     assert_eq!((lattice.shape, lattice.spacing), ([8, 6, 4, 2], [10.0, 20.0, 30.0, 40.0]));
     assert_eq!(lattice.periodic, [true, false, false, true]);

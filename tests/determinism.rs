@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use tessera::compute::Isa;
 use tessera::config::RunSpec;
 use tessera::engine::{
-    Connectivity, Digest, Figures, Outcome, Precision, SimOptions, Simulation, SpikeRecorder, StateRecording,
+    Connectivity, Digest, Figures, Inactive, Outcome, Precision, SimOptions, Simulation, SpikeRecorder, StateRecording,
     StoredWeights,
 };
 use tessera::model::{BrainModel, ConnectionRule, Distribution, NetworkSpec, Selection, StaticSynapse, StimulusKind};
@@ -74,6 +74,7 @@ impl Case {
             precision: spec.run.precision,
             isa: None,
             weight_bits: spec.run.weight_bits,
+            inactive: None,
         };
         Self { name, network: spec.network, seed: spec.run.seed, options, duration: spec.run.duration_ms }
     }
@@ -189,6 +190,12 @@ impl Case {
         for threads in [1, 3] {
             let options = SimOptions { threads, ..self.options.clone() };
             same(&format!("recorded, {threads} threads"), &self.recorded(options));
+        }
+        for (threads, pace, after) in [(1, Pace::Whole, 0.0), (2, Pace::Pieces, 5.0), (3, Pace::Whole, 0.0)] {
+            let inactive = Some(Inactive { after, synapses: true, tolerance: None });
+            let options = SimOptions { threads, inactive, ..self.options.clone() };
+            same(&format!("neurons at rest skipped, {threads} threads"), &self.run(options.clone(), pace));
+            same(&format!("the same, recorded, {threads} threads"), &self.recorded(options));
         }
     }
 

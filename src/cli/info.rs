@@ -1,5 +1,6 @@
 //! `tessera info`: what a configuration describes, what a results folder holds; `tessera repair`.
 
+use super::simulate::say_inactive;
 use super::{DONE, FAILED, Source, check, model, run, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
@@ -98,6 +99,9 @@ fn results(path: &Path) -> Result<u8> {
             s.real_time_factor
         );
         say!("digest     {}", s.spike_digest);
+        if let Some(inactive) = &s.inactive {
+            say_inactive(inactive);
+        }
     }
     for w in &record.weights {
         say!(

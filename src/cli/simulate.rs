@@ -5,7 +5,7 @@ use super::profile::{self, Watch};
 use super::progress::{ProgressLine, biological};
 use super::{DONE, FAILED, INTERRUPTED, plot, say};
 use crate::config::{CheckpointSpec, RecordKind, RunSpec, SpikesFormat};
-use crate::engine::{Figures, Outcome, Progress, Simulation};
+use crate::engine::{Figures, InactiveFigures, Outcome, Progress, Simulation};
 use crate::error::{Error, Result};
 use crate::metrics;
 use crate::storage::{
@@ -178,6 +178,10 @@ impl<'a> Writer<'a> {
 
 /// Runs a network to its end and writes what came out; the exit code of the process.
 pub(super) fn simulate(mut job: Job<'_>, interrupt: &Interrupt, mut line: ProgressLine) -> Result<u8> {
+    if job.spec.checkpoint.is_some() && job.spec.inactive.is_some_and(|inactive| inactive.synapses) {
+        // A checkpoint needs a sum over all synapses, which is taken before any are compressed.
+        job.sim.network()?;
+    }
     let mut writer = job.spec.checkpoint.as_ref().map(|plan| Writer::new(&job, plan)).transpose()?;
     // Says of a run that is killed what it was and which files are its own.
     let begun = job.begun();
@@ -328,6 +332,8 @@ pub(super) fn summary(sim: &Simulation) -> RunSummary {
         peak_rss_bytes: metrics::peak_rss_bytes(),
         synapse_bytes: figures.synapse_bytes,
         spike_digest: figures.spike_digest,
+        resident_bytes: metrics::resident_bytes(),
+        inactive: sim.inactive(),
     }
 }
 
@@ -365,9 +371,37 @@ fn print_summary(summary: &RunSummary, figures: &Figures) {
     for (name, rate) in &summary.rates_hz.0 {
         say!("           {name:<12} {rate:8.3} Hz");
     }
-    say!("memory     {:.0} MB at most", summary.peak_rss_bytes as f64 * 1e-6);
+    say!(
+        "memory     {:.0} MB at most, {:.0} MB at the end",
+        summary.peak_rss_bytes as f64 * 1e-6,
+        summary.resident_bytes as f64 * 1e-6
+    );
     if figures.row_overflows > 0 {
         say!("           {} sums took the exact detour for large input", figures.row_overflows);
     }
+    if let Some(inactive) = &summary.inactive {
+        say_inactive(inactive);
+    }
     say!("digest     {}", summary.spike_digest);
+}
+
+/// Tells what skipping and compressing neurons at rest did.
+pub(super) fn say_inactive(inactive: &InactiveFigures) {
+    let percent = |share: f64| format!("{:.3} %", share * 100.0);
+    let shares = &inactive.active_fraction;
+    say!(
+        "active     {} of the neurons on average, {} at the end; {} of {} blocks rest, woken {} times",
+        percent(inactive.mean_active_fraction()),
+        percent(shares.last().copied().unwrap_or(1.0)),
+        inactive.resting,
+        inactive.blocks,
+        inactive.wake_ups
+    );
+    say!(
+        "saved      {:.1} MB of state and {:.1} MB of synapses; compressing took {:.2} s, decompressing {:.2} s",
+        inactive.state_bytes_saved as f64 * 1e-6,
+        inactive.synapse_bytes_saved as f64 * 1e-6,
+        inactive.compress_s,
+        inactive.decompress_s
+    );
 }

@@ -1,7 +1,7 @@
 //! Large zeroed arrays on huge pages.
 #![allow(unsafe_code)]
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 /// Alignment of every [`HugeVec`], bytes: one huge page of x86-64 and AArch64.
 const PAGE: usize = 2 << 20;
@@ -20,9 +20,11 @@ pub struct HugeVec<T: Zeroed> {
     /// Mapping to release, or `(null, layout size)` for the ordinary allocator.
     map: *mut u8,
     map_len: usize,
+    /// Whether the system has been told to use small pages, of which single ones can be given back.
+    small_pages: bool,
 }
 
-/// Plain types whose all-zero bytes are a valid value.
+/// Plain types without padding whose bytes may be anything, all zero among them.
 ///
 /// # Safety
 /// Implement it only for such types, without drop glue.
@@ -66,13 +68,13 @@ impl<T: Zeroed> HugeVec<T> {
                 libc::madvise(aligned as *mut _, rounded, libc::MADV_HUGEPAGE);
             }
             let ptr = std::ptr::NonNull::new(aligned as *mut T).expect("mapped");
-            return Self { ptr, len, map: map.cast(), map_len: rounded + PAGE };
+            return Self { ptr, len, map: map.cast(), map_len: rounded + PAGE, small_pages: false };
         }
         let layout = std::alloc::Layout::from_size_align(bytes, 64).expect("valid layout");
         // SAFETY: the layout's size is at least 64.
         let raw = unsafe { std::alloc::alloc_zeroed(layout) };
         let Some(ptr) = std::ptr::NonNull::new(raw.cast::<T>()) else { std::alloc::handle_alloc_error(layout) };
-        Self { ptr, len, map: std::ptr::null_mut(), map_len: bytes }
+        Self { ptr, len, map: std::ptr::null_mut(), map_len: bytes, small_pages: false }
     }
 
     /// The elements of `from`, copied.
@@ -82,10 +84,69 @@ impl<T: Zeroed> HugeVec<T> {
         new
     }
 
+    /// Whether [`release`](Self::release) gives anything back.
+    pub fn releases(&self) -> bool {
+        cfg!(target_os = "linux") && !self.map.is_null()
+    }
+
+    /// Gives the memory of those pages back to the system that lie wholly within `range`: their elements read as zero
+    /// from then on, and take memory again when they are written. The others keep their values, as do all elements of
+    /// arrays below a mebibyte, which lie beside other things.
+    ///
+    /// Returns the bytes given back. From the first time on the array uses small pages: a huge page would come back as a
+    /// whole for a single write.
+    ///
+    /// # Panics
+    /// If `range` leads beyond the array.
+    pub fn release(&mut self, range: Range<usize>) -> usize {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} lies in an array of {}", self.len);
+        #[cfg(target_os = "linux")]
+        if !self.map.is_null() {
+            let page = page_size();
+            let base = self.ptr.as_ptr() as usize;
+            let from = (base + range.start * size_of::<T>()).next_multiple_of(page);
+            let to = (base + range.end * size_of::<T>()) / page * page;
+            if from >= to {
+                return 0;
+            }
+            if !self.small_pages {
+                self.small_pages = true;
+                let rounded = self.map_len - PAGE;
+                // SAFETY: the pages of this array, aligned in `zeroed`; the advice changes no value.
+                unsafe { libc::madvise(self.ptr.as_ptr().cast(), rounded, libc::MADV_NOHUGEPAGE) };
+            }
+            // SAFETY: whole pages of this array's own private mapping, borrowed uniquely; pages that were given back
+            // read as zero, which is a valid value.
+            let given = unsafe { libc::madvise(from as *mut _, to - from, libc::MADV_DONTNEED) } == 0;
+            return if given { to - from } else { 0 };
+        }
+        0
+    }
+
+    /// The bytes of the elements.
+    pub fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the elements are plain data without padding.
+        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr().cast(), self.len * size_of::<T>()) }
+    }
+
+    /// The bytes of the elements, to be written.
+    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the elements are plain data without padding, of which any bytes are a value.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr().cast(), self.len * size_of::<T>()) }
+    }
+
     /// Pointer to the first element.
     pub fn as_mut_ptr(&mut self) -> *mut T {
         self.ptr.as_ptr()
     }
+}
+
+/// Bytes of a small page.
+#[cfg(target_os = "linux")]
+fn page_size() -> usize {
+    static SIZE: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    // SAFETY: asks for a number.
+    *SIZE.get_or_init(|| usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(PAGE))
 }
 
 impl<T: Zeroed> Drop for HugeVec<T> {
@@ -139,6 +200,23 @@ mod tests {
                 *last = 7;
                 assert_eq!(v[n - 1], 7);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_released_is_zero_or_as_it_was() {
+        for n in [1000usize, 2_000_000] {
+            let mut v = HugeVec::<u32>::zeroed(n);
+            v.fill(5);
+            let (from, to) = (n / 3, n / 3 * 2);
+            let bytes = v.release(from..to);
+            let zeros = v.iter().filter(|x| **x == 0).count();
+            assert_eq!(zeros * 4, bytes);
+            assert!(v[from..to].iter().all(|x| *x == 0 || *x == 5));
+            assert!(v[..from].iter().chain(&v[to..]).all(|x| *x == 5));
+            assert_eq!(bytes > 0, n > 1000 && cfg!(target_os = "linux"));
+            v.fill(7);
+            assert!(v.iter().all(|x| *x == 7));
         }
     }
 }

@@ -5,6 +5,7 @@ mod arena;
 pub mod ars;
 mod backend;
 pub mod clock;
+mod codec;
 pub mod cpu;
 mod device;
 mod dtype;
@@ -26,6 +27,7 @@ pub use backend::{
     PoolOptions, PoolShape, Product, QuantWeight, Quantised, Reduce, Rule, SparseArg, TurnedArg, Unary, UnarySaved,
     Update,
 };
+pub use codec::{Codec, CodecFigures, Grain};
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
 pub use isa::Isa;

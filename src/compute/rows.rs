@@ -99,6 +99,24 @@ impl Rows {
         }
     }
 
+    /// Gives back the memory of slots `range` that nothing was added to since they were taken; it comes back when something
+    /// is. Returns the bytes given back.
+    ///
+    /// # Panics
+    /// In debug builds, if something was added.
+    pub fn release(&mut self, range: std::ops::Range<usize>) -> usize {
+        let mut bytes = 0;
+        if !self.narrow.is_empty() {
+            debug_assert!(self.narrow[range.clone()].iter().all(|sum| *sum == 0));
+            bytes += self.narrow.release(range.clone());
+        }
+        if !self.wide.is_empty() {
+            debug_assert!(self.wide[range.clone()].iter().all(|sum| *sum == 0));
+            bytes += self.wide.release(range);
+        }
+        bytes
+    }
+
     /// Says that all side sums have been taken. Call it at the end of each step.
     #[inline]
     pub fn end_step(&mut self) {

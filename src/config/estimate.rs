@@ -75,6 +75,8 @@ impl Estimate {
             precision: run.precision,
             isa: None,
             weight_bits: run.weight_bits,
+            // What compression saves depends on the activity, which nobody knows before.
+            inactive: None,
         };
         let expected = Expected { synapses: &synapses_of, rate_hz, duration_ms: run.duration_ms };
         let (mut parts, construction) = forecast(network, run.seed, &options, &expected);

@@ -4,7 +4,7 @@ use super::population::{Ids, Population};
 use super::reader::{Context, unknown};
 use super::run::{OutputSpec, RunOptions};
 use super::tree::Table;
-use super::{Check, Estimate, RecordKind, RecordSpec, RunSpec, checkpoint, record, run, tree, without_nulls};
+use super::{Check, Estimate, RecordKind, RecordSpec, RunSpec, checkpoint, inactive, record, run, tree, without_nulls};
 use crate::error::{Error, Fault, Result};
 use crate::model::{self, BrainModel, Selection};
 use crate::storage::MappedModel;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Key of a resolved configuration that names the model file the network lies in.
 pub(super) const MODEL: &str = "model";
 /// Tables of a configuration that say how a network is run, not what it is.
-const TABLES: [&str; 4] = ["run", "record", "output", "checkpoint"];
+const TABLES: [&str; 5] = ["run", "record", "output", "checkpoint", "inactive"];
 
 impl RunSpec {
     /// How a network in a model file is run: as the configuration it was built from says, with overrides such as
@@ -46,8 +46,10 @@ impl RunSpec {
         let OutputSpec { dir, spikes_format, pictures, overwrite: _ } = &self.output;
         let output = json!({ "dir": dir, "format": spikes_format.name(), "pictures": pictures });
         tables.insert("output".into(), output);
-        if let Some(checkpoint) = self.resolved.get("checkpoint") {
-            tables.insert("checkpoint".into(), checkpoint.clone());
+        for name in ["checkpoint", "inactive"] {
+            if let Some(table) = self.resolved.get(name) {
+                tables.insert(name.into(), table.clone());
+            }
         }
         tables.into()
     }
@@ -173,6 +175,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
     let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
+    let inactive = inactive::read(&ctx, &root, &mut resolved);
     let network = model.spec().clone();
     let spec = match (run, output) {
         (Some(run), Some(output)) if !ctx.has_faults() => Some(RunSpec {
@@ -181,6 +184,7 @@ fn read(mapped: &MappedModel, config: &Value, overrides: &[String]) -> Result<Ch
             records,
             output,
             checkpoint,
+            inactive,
             ids,
             nodes: Vec::new(),
             resolved: resolved.into(),

@@ -118,7 +118,7 @@ pub(super) struct Tables {
 }
 
 /// All tables of the file, in the order the reference shows them.
-pub(super) const TABLES: [Tables; 11] = [
+pub(super) const TABLES: [Tables; 12] = [
     Tables { name: "run", named: false, keys: &RUN, doc: "How long, how finely and how the network is simulated." },
     Tables {
         name: "paths",
@@ -171,6 +171,14 @@ pub(super) const TABLES: [Tables; 11] = [
         keys: &CHECKPOINT,
         doc: "When the state of the run is written to `checkpoints/` among the results, so that `tessera resume` can go \
               on from there with the same results. Without this table none is written.",
+    },
+    Tables {
+        name: "inactive",
+        named: false,
+        keys: &INACTIVE,
+        doc: "What is done about neurons at rest: blocks of them that nothing acts on and whose state no longer changes \
+              are skipped, and their memory is compressed after a while. No spike changes (but with a `tolerance`). \
+              Without this table every neuron is stepped.",
     },
 ];
 
@@ -473,6 +481,24 @@ pub(super) const OUTPUT: [Key; 3] = [
     ),
     with("format", Choice(&FORMATS), "\"sonata\"", "Format of spike files: SONATA HDF5, CSV or NPY."),
     with("pictures", Bool, "false", "Whether pictures of the results are drawn when the run ends."),
+];
+
+pub(super) const INACTIVE: [Key; 4] = [
+    with("after", Quantity("ms", NonNegative), "\"100 ms\"", "Biological time a block rests before it is compressed."),
+    with(
+        "synapses",
+        Bool,
+        "true",
+        "Whether the outgoing synapses of resting neurons are compressed too, until one of them spikes.",
+    ),
+    key(
+        "tolerance",
+        Quantity("", Between(0.0, 1e-2)),
+        "Lets blocks that still decay rest when no potential in them can move any more by this share of the way from \
+         rest to threshold; the spikes may differ then. For `lif_psc_exp`, `lif_psc_delta` and `lif_euler` without \
+         injected current. Where absent every bit of the state has to be at rest, and no spike differs.",
+    ),
+    with("enabled", Bool, "true", "Whether the table counts."),
 ];
 
 pub(super) const CHECKPOINT: [Key; 4] = [

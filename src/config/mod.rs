@@ -12,6 +12,7 @@ mod datafile;
 mod distribution;
 mod estimate;
 mod from_model;
+mod inactive;
 mod keys;
 mod neurons;
 mod population;
@@ -36,7 +37,7 @@ pub use run::{OutputSpec, RunOptions, SpikesFormat};
 pub use schema::schema;
 
 use crate::compute::Isa;
-use crate::engine::{Connectivity, SimOptions, Simulation};
+use crate::engine::{Connectivity, Inactive, SimOptions, Simulation};
 use crate::error::{Error, Fault, Result};
 use crate::metrics;
 use crate::model::{BrainModel, NetworkSpec};
@@ -59,6 +60,8 @@ pub struct RunSpec {
     pub output: OutputSpec,
     /// When checkpoints are written, if they are.
     pub checkpoint: Option<CheckpointSpec>,
+    /// What is done about neurons at rest, if anything.
+    pub inactive: Option<Inactive>,
     /// For each population the ids that a table gave its neurons, if one did.
     pub ids: Vec<Option<Arc<[u64]>>>,
     /// What neurons are called in SONATA result files, where not by population and number.
@@ -168,6 +171,7 @@ impl RunSpec {
             precision: self.run.precision,
             isa: self.run.isa.as_deref().map(Isa::parse).transpose()?,
             weight_bits: self.run.weight_bits,
+            inactive: self.inactive,
         })
     }
 
@@ -317,6 +321,7 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
     let records = record::read_all(&ctx, &root, &populations, format, &mut resolved);
     resolved.insert("output".into(), output_map);
     let checkpoint = checkpoint::read(&ctx, &root, &mut resolved);
+    let inactive = inactive::read(&ctx, &root, &mut resolved);
 
     let ids = populations.iter().map(|p| p.ids.as_ref().map(|ids| ids.list.clone())).collect();
     let specs: Option<Vec<_>> = populations.into_iter().map(|population| population.spec).collect();
@@ -330,7 +335,19 @@ fn read(path: &Path, text: &str, overrides: &[String], thorough: bool) -> Check 
             let path = path.to_owned();
             let resolved = resolved.into();
             let nodes = Vec::new();
-            let spec = RunSpec { network, run, records, output, checkpoint, ids, nodes, resolved, path, model: None };
+            let spec = RunSpec {
+                network,
+                run,
+                records,
+                output,
+                checkpoint,
+                inactive,
+                ids,
+                nodes,
+                resolved,
+                path,
+                model: None,
+            };
             let estimate = thorough.then(|| Estimate::of(&spec.network, &spec.run));
             if let Some(estimate) = &estimate
                 && !ctx.has_faults()

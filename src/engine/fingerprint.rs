@@ -170,7 +170,10 @@ impl<T: Real> Shards<T> {
         let sum = AtomicU64::new(0);
         let sound = AtomicBool::new(true);
         self.crew.run(&|worker| {
-            for shard in self.shards[worker].lock().unwrap_or_else(|e| e.into_inner()).iter() {
+            for shard in self.shards[worker].lock().unwrap_or_else(|e| e.into_inner()).iter_mut() {
+                if let Some(watch) = &mut shard.watch {
+                    watch.fetch_all(&mut shard.pathways);
+                }
                 match sum_of(shard) {
                     Some(part) => drop(sum.fetch_add(part, Ordering::Relaxed)),
                     None => sound.store(false, Ordering::Relaxed),

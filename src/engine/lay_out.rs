@@ -2,6 +2,7 @@
 
 use super::calendar::Calendar;
 use super::connectivity::Connectivity;
+use super::inactive;
 use super::machine::{Machine, Shards};
 use super::options::{Precision, SimOptions};
 use super::partition::Part;
@@ -128,7 +129,11 @@ fn lay_out_for<T: StatePrecision>(
             times: [0; PHASES.len()],
             fault: None,
             scratch: Scratch::default(),
+            watch: None,
         });
+    }
+    if let Some(inactive) = &options.inactive {
+        inactive::install(&mut built, inactive, options.dt, longest, model.neurons());
     }
     Ok(Box::new(Shards::new(isa, crew, built, generator.map(Procedural::new))))
 }
@@ -219,6 +224,7 @@ fn slice<T: StatePrecision>(
         receptors,
         stimuli,
         injected,
+        tiles: None,
     })
 }
 
@@ -336,6 +342,11 @@ impl<T: Real> Shards<T> {
                             );
                             shard.probes.push(probe);
                         }
+                    }
+                }
+                for Probe { slice, neurons, .. } in &shard.probes {
+                    if let Some(tiles) = &mut shard.slices[*slice].tiles {
+                        tiles.keep(neurons.iter().map(|(neuron, _)| *neuron));
                     }
                 }
                 plan.shards.push(

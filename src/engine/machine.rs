@@ -1,5 +1,6 @@
 //! The crew at work: shards dealt to workers, stepped together, collected at the end of a stretch of steps.
 
+use super::inactive::InactiveFigures;
 use super::lay_out::ProbePlan;
 use super::procedural::Procedural;
 use super::recorder::{Layout, Spike};
@@ -39,6 +40,8 @@ pub(super) trait Machine: Send {
     fn send_again(&mut self, step: u64, spikes: &[Spike]);
     /// The longest delay there may be, steps.
     fn longest_delay(&self) -> u32;
+    /// What skipping and compression of neurons at rest did, if it is on, with steps of `dt` ms.
+    fn inactive(&self, dt: f64) -> Option<InactiveFigures>;
     /// A number that tells all synapses together from others, however they lie; `None` if they are damaged.
     fn synapse_sum(&self) -> Option<u64>;
     /// Adds the memory of its parts.
@@ -261,7 +264,9 @@ impl<T: Real> Machine for Shards<T> {
                 for slice in &shard.slices {
                     let range = slice.part.first..slice.part.first + slice.part.len;
                     if slice.population == population && range.contains(&neuron) {
-                        return slice.columns[variable][(neuron - slice.part.first) as usize].to_f64();
+                        let place = (neuron - slice.part.first) as usize;
+                        let compressed = slice.tiles.as_ref().and_then(|tiles| tiles.compressed_value(variable, place));
+                        return compressed.unwrap_or(slice.columns[variable][place]).to_f64();
                     }
                 }
             }
@@ -291,6 +296,28 @@ impl<T: Real> Machine for Shards<T> {
 
     fn longest_delay(&self) -> u32 {
         self.longest_of_all()
+    }
+
+    fn inactive(&self, dt: f64) -> Option<InactiveFigures> {
+        let mut figures: Option<InactiveFigures> = None;
+        let (mut activity, mut neurons) = (None, 0);
+        for worker in 0..self.crew.size() {
+            for shard in self.lock(worker).iter() {
+                let Some(watch) = &shard.watch else { continue };
+                let figures = figures.get_or_insert_default();
+                watch.tell(figures, &mut activity);
+                for slice in &shard.slices {
+                    neurons += u64::from(slice.part.len);
+                    if let Some(tiles) = &slice.tiles {
+                        tiles.tell(figures);
+                    }
+                }
+            }
+        }
+        if let (Some(figures), Some(activity)) = (&mut figures, activity) {
+            activity.tell(neurons, dt, figures);
+        }
+        figures
     }
 
     fn synapse_sum(&self) -> Option<u64> {

@@ -1,6 +1,7 @@
 //! A shard: the neurons one worker owns, the synapses onto them, and their step.
 
 use super::calendar::Calendar;
+use super::inactive::{Tiles, Watch};
 use super::partition::Part;
 use super::procedural::Procedural;
 use super::stimulus::{Stimulus, Target};
@@ -13,7 +14,7 @@ use crate::neuron::{Block, Stepper};
 use crate::synapse::Store;
 
 /// Neurons stepped at a time: their inputs and state stay in the first-level cache.
-const TILE: usize = 1024;
+pub(super) const TILE: usize = 1024;
 /// Most receptors and most state variables of a model.
 pub(super) const MAX_RECEPTORS: usize = 8;
 pub(super) const MAX_VARIABLES: usize = 16;
@@ -65,6 +66,8 @@ pub(super) struct Slice<T: Real> {
     pub stimuli: Vec<Stimulus<T>>,
     /// Whether any stimulus injects current.
     pub injected: bool,
+    /// Which of its tiles rest, if anybody looks.
+    pub tiles: Option<Box<Tiles<T>>>,
 }
 
 /// What one state recording takes from one slice.
@@ -125,6 +128,8 @@ pub(super) struct Shard<T: Real> {
     pub times: [u64; 4],
     pub fault: Option<Fault>,
     pub scratch: Scratch<T>,
+    /// Looks after neurons at rest, if anybody does.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// Memory a step works in.
@@ -163,6 +168,9 @@ impl<T: Real> Default for Scratch<T> {
 impl<T: Real> Shard<T> {
     /// Enters the spikes of the step before `step` into the calendars.
     pub fn exchange<'a>(&mut self, step: u64, spikes: impl Iterator<Item = &'a [u32]> + Clone) {
+        if let Some(watch) = &mut self.watch {
+            watch.fetch(&mut self.pathways, spikes.clone());
+        }
         let heads = &mut self.scratch.heads;
         for Pathway { store, calendar, delays } in &mut self.pathways {
             if store.arena.is_sparse() {
@@ -203,12 +211,21 @@ impl<T: Real> Shard<T> {
 
     /// Adds what arrives in `step` to the input rows.
     pub fn deliver(&mut self, isa: Isa, step: u64, drawn: Option<Arriving<'_>>) {
+        let any_asleep = self.watch.is_some() && self.is_any_asleep();
         for Pathway { store, calendar, .. } in &mut self.pathways {
             let arriving = calendar.arriving(step);
+            if let Some(watch) = &mut self.watch {
+                watch.mark(&store.arena, arriving, any_asleep);
+            }
             self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
             calendar.clear(step);
         }
-        self.events += drawn.map_or(0, |drawn| drawn.deliver(&mut self.rows));
+        if let Some(drawn) = drawn {
+            if let Some(watch) = &mut self.watch {
+                watch.mark_drawn(&drawn, any_asleep);
+            }
+            self.events += drawn.deliver(&mut self.rows);
+        }
         if self.rows.stray() > 0 {
             self.fault = Some(Fault { step, what: What::Damaged });
         }
@@ -216,9 +233,14 @@ impl<T: Real> Shard<T> {
 
     /// Steps all neurons; their spikes go to `out` and the log.
     pub fn update(&mut self, isa: Isa, step: u64, out: &mut Vec<u32>) {
+        let mut looks = false;
+        if let Some(watch) = &mut self.watch {
+            watch.rouse(step, &mut self.slices);
+            looks = watch.looks(step);
+        }
         for slice in &mut self.slices {
             let from = out.len();
-            if !slice.step(isa, step, &mut self.rows, &mut self.scratch, out) && self.fault.is_none() {
+            if !slice.step(isa, step, looks, &mut self.rows, &mut self.scratch, out) && self.fault.is_none() {
                 self.fault = slice.find_fault(step);
             }
             self.log.extend(out[from..].iter().map(|neuron| (step, *neuron)));
@@ -233,6 +255,10 @@ impl<T: Real> Shard<T> {
                 }
             }
         }
+    }
+
+    fn is_any_asleep(&self) -> bool {
+        self.slices.iter().filter_map(|slice| slice.tiles.as_ref()).any(|tiles| tiles.asleep() > 0)
     }
 
     /// One step between two barriers, timed by phase; gives the ticks at its beginning and after each phase.
@@ -253,6 +279,10 @@ impl<T: Real> Shard<T> {
         let delivered = ticks();
         self.update(isa, step, out);
         let updated = ticks();
+        // Not part of the update, whose time tells what steps cost.
+        if let Some(watch) = self.watch.as_mut().filter(|watch| watch.looks(step)) {
+            watch.tend(step, &mut self.slices, &mut self.pathways, &mut self.rows);
+        }
         self.times[EXCHANGE] += exchanged.wrapping_sub(start);
         self.times[DELIVER] += delivered.wrapping_sub(exchanged);
         self.times[UPDATE] += updated.wrapping_sub(delivered);
@@ -268,81 +298,146 @@ impl<T: Real> Shard<T> {
 }
 
 impl<T: Real> Slice<T> {
-    /// Steps all neurons of the slice; false if a membrane potential (the first column) became non-finite.
-    fn step(&mut self, isa: Isa, step: u64, rows: &mut Rows, scratch: &mut Scratch<T>, out: &mut Vec<u32>) -> bool {
+    /// Steps the neurons of the slice, but for tiles at rest; false if a membrane potential (the first column) became
+    /// non-finite. With `looks`, tiles that a step leaves as they were go to rest.
+    fn step(
+        &mut self,
+        isa: Isa,
+        step: u64,
+        looks: bool,
+        rows: &mut Rows,
+        scratch: &mut Scratch<T>,
+        out: &mut Vec<u32>,
+    ) -> bool {
         let padded = self.part.padded();
         let mut finite = true;
-        let mut offset = 0;
-        while offset < padded {
-            let len = TILE.min(padded - offset);
-            // The first stimulus is taken in along with the row of its receptor where that is possible.
-            let mut merged = 0;
-            for (receptor, (input, buffer)) in self.receptors.iter().zip(&mut scratch.inputs).enumerate() {
-                let first = input.slot + offset;
-                let buffer = &mut buffer[..len];
-                match input.kind {
-                    RowKind::Narrow => {
-                        let events = self.stimuli.first().filter(|s| s.merges(receptor, step));
-                        if let Some(stimulus) = events {
-                            let events = stimulus.events(self.part.first, step, offset, buffer);
-                            take_with_events(isa, rows, first, input.unit, events);
-                            merged = 1;
-                        } else {
-                            take(isa, rows, false, first, input.unit, buffer);
-                        }
+        let Some(mut tiles) = self.tiles.take() else {
+            let mut offset = 0;
+            while offset < padded {
+                let len = TILE.min(padded - offset);
+                self.gather(isa, step, offset, len, rows, scratch);
+                finite &= self.advance(isa, step, offset, len, scratch, out);
+                offset += len;
+            }
+            return finite;
+        };
+        for word in 0..tiles.words() {
+            let mut bits = tiles.word(word);
+            while bits != 0 {
+                let tile = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let offset = tile * TILE;
+                let len = TILE.min(padded - offset);
+                self.gather(isa, step, offset, len, rows, scratch);
+                let quiet = looks && tiles.may_rest(tile, step) && self.is_quiet(offset, len, scratch);
+                if quiet {
+                    tiles.note(&self.columns, offset..offset + len);
+                }
+                let spikes = out.len();
+                finite &= self.advance(isa, step, offset, len, scratch, out);
+                if quiet && out.len() == spikes {
+                    tiles.rest_if_unchanged(tile, step, &*self.stepper, &self.columns, offset..offset + len);
+                }
+            }
+        }
+        self.tiles = Some(tiles);
+        finite
+    }
+
+    /// Whether a tile has neither input nor refractory neurons, after its input has been gathered.
+    fn is_quiet(&self, offset: usize, len: usize, scratch: &Scratch<T>) -> bool {
+        let silent = |(input, buffer): (&ReceptorInput<T>, &HugeVec<T>)| {
+            let read = input.stimulated || !matches!(input.kind, RowKind::None);
+            !read || buffer[..len].iter().all(|x| *x == T::ZERO)
+        };
+        self.receptors.iter().zip(&scratch.inputs).all(silent)
+            && self.refractory[offset..offset + len].iter().all(|steps| *steps == 0)
+    }
+
+    /// Takes the input of the tile `offset..offset + len` out of the rows and adds what stimuli do.
+    #[inline]
+    fn gather(&mut self, isa: Isa, step: u64, offset: usize, len: usize, rows: &mut Rows, scratch: &mut Scratch<T>) {
+        // The first stimulus is taken in along with the row of its receptor where that is possible.
+        let mut merged = 0;
+        for (receptor, (input, buffer)) in self.receptors.iter().zip(&mut scratch.inputs).enumerate() {
+            let first = input.slot + offset;
+            let buffer = &mut buffer[..len];
+            match input.kind {
+                RowKind::Narrow => {
+                    let events = self.stimuli.first().filter(|s| s.merges(receptor, step));
+                    if let Some(stimulus) = events {
+                        let events = stimulus.events(self.part.first, step, offset, buffer);
+                        take_with_events(isa, rows, first, input.unit, events);
+                        merged = 1;
+                    } else {
+                        take(isa, rows, false, first, input.unit, buffer);
                     }
-                    RowKind::Wide => take(isa, rows, true, first, input.unit, buffer),
-                    RowKind::None if input.stimulated => buffer.fill(T::ZERO),
-                    RowKind::None => {}
                 }
+                RowKind::Wide => take(isa, rows, true, first, input.unit, buffer),
+                RowKind::None if input.stimulated => buffer.fill(T::ZERO),
+                RowKind::None => {}
             }
-            if self.injected {
-                scratch.current[..len].fill(T::ZERO);
+        }
+        if self.injected {
+            scratch.current[..len].fill(T::ZERO);
+        }
+        for stimulus in &mut self.stimuli[merged..] {
+            let current = &mut scratch.current[..len];
+            let target = Target { step, offset, len, inputs: &mut scratch.inputs, current };
+            stimulus.add(isa, self.part.first, target);
+        }
+    }
+
+    /// Steps the tile `offset..offset + len`, whose input was gathered; false if the first column became non-finite.
+    #[inline]
+    fn advance(
+        &mut self,
+        isa: Isa,
+        step: u64,
+        offset: usize,
+        len: usize,
+        scratch: &Scratch<T>,
+        out: &mut Vec<u32>,
+    ) -> bool {
+        let padded = self.part.padded();
+        let mut finite = true;
+        let mut inputs = [&scratch.zeros[..len]; MAX_RECEPTORS];
+        for ((slot, input), buffer) in inputs.iter_mut().zip(&self.receptors).zip(&scratch.inputs) {
+            if input.stimulated || !matches!(input.kind, RowKind::None) {
+                *slot = &buffer[..len];
             }
-            for stimulus in &mut self.stimuli[merged..] {
-                let current = &mut scratch.current[..len];
-                let target = Target { step, offset, len, inputs: &mut scratch.inputs, current };
-                stimulus.add(isa, self.part.first, target);
+        }
+        let count = self.columns.len();
+        let mut columns = self.columns.iter_mut();
+        let mut columns: [&mut [T]; MAX_VARIABLES] = std::array::from_fn(|_| match columns.next() {
+            Some(column) => &mut column[offset..offset + len],
+            None => &mut [],
+        });
+        let mut spikes = [0u32; TILE / 32];
+        let words = len / 32;
+        self.stepper.step(&mut Block {
+            step,
+            offset,
+            len,
+            inputs: &inputs[..self.receptors.len()],
+            current: self.injected.then_some(&scratch.current[..len]),
+            columns: &mut columns[..count],
+            refractory: &mut self.refractory[offset..offset + len],
+            spikes: &mut spikes[..words],
+        });
+        if count > 0 {
+            finite = all_finite(isa, &self.columns[0][offset..offset + len]);
+        }
+        if offset + len == padded && !self.part.len.is_multiple_of(32) {
+            spikes[words - 1] &= u32::MAX >> (32 - self.part.len % 32);
+        }
+        for (word, bits) in spikes[..words].iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let neuron = offset as u32 + word as u32 * 32 + bits.trailing_zeros();
+                out.push(self.first_neuron + neuron);
+                bits &= bits - 1;
             }
-            let mut inputs = [&scratch.zeros[..len]; MAX_RECEPTORS];
-            for ((slot, input), buffer) in inputs.iter_mut().zip(&self.receptors).zip(&scratch.inputs) {
-                if input.stimulated || !matches!(input.kind, RowKind::None) {
-                    *slot = &buffer[..len];
-                }
-            }
-            let count = self.columns.len();
-            let mut columns = self.columns.iter_mut();
-            let mut columns: [&mut [T]; MAX_VARIABLES] = std::array::from_fn(|_| match columns.next() {
-                Some(column) => &mut column[offset..offset + len],
-                None => &mut [],
-            });
-            let mut spikes = [0u32; TILE / 32];
-            let words = len / 32;
-            self.stepper.step(&mut Block {
-                step,
-                offset,
-                len,
-                inputs: &inputs[..self.receptors.len()],
-                current: self.injected.then_some(&scratch.current[..len]),
-                columns: &mut columns[..count],
-                refractory: &mut self.refractory[offset..offset + len],
-                spikes: &mut spikes[..words],
-            });
-            if count > 0 {
-                finite &= all_finite(isa, &self.columns[0][offset..offset + len]);
-            }
-            if offset + len == padded && !self.part.len.is_multiple_of(32) {
-                spikes[words - 1] &= u32::MAX >> (32 - self.part.len % 32);
-            }
-            for (word, bits) in spikes[..words].iter().enumerate() {
-                let mut bits = *bits;
-                while bits != 0 {
-                    let neuron = offset as u32 + word as u32 * 32 + bits.trailing_zeros();
-                    out.push(self.first_neuron + neuron);
-                    bits &= bits - 1;
-                }
-            }
-            offset += len;
         }
         finite
     }

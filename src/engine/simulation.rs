@@ -2,6 +2,7 @@
 
 use super::connectivity::{Connectivity, StoredWeights, damaged};
 use super::digest::Digest;
+use super::inactive::InactiveFigures;
 use super::lay_out;
 use super::machine::{Collected, Machine, MachineFigures};
 use super::options::SimOptions;
@@ -492,6 +493,11 @@ impl Simulation {
         }
         figures.spike_digest = self.digest.hex();
         figures
+    }
+
+    /// What skipping and compression of neurons at rest did, if [`SimOptions::inactive`] asks for it.
+    pub fn inactive(&self) -> Option<InactiveFigures> {
+        self.machine.inactive(self.options.dt)
     }
 
     /// Number of steps taken.

@@ -33,8 +33,15 @@ impl<T: Real> Shards<T> {
         self.each_shard(|shard| {
             for slice in shard.slices.iter().filter(|slice| slice.population == population) {
                 let (places, len) = (places(&slice.part), slice.part.len as usize);
-                for (to, from) in columns.iter_mut().zip(&slice.columns) {
-                    to.write(places.start, from[..len].iter().map(|x| x.to_f64()));
+                for (variable, (to, from)) in columns.iter_mut().zip(&slice.columns).enumerate() {
+                    match &slice.tiles {
+                        None => to.write(places.start, from[..len].iter().map(|x| x.to_f64())),
+                        Some(tiles) => {
+                            let mut values = from[..len].to_vec();
+                            tiles.fill_in(variable, &mut values);
+                            to.write(places.start, values.iter().map(|x| x.to_f64()));
+                        }
+                    }
                 }
                 refractory[places].copy_from_slice(&slice.refractory[..len]);
             }

@@ -30,8 +30,8 @@ pub(super) struct Stimulus<T> {
 
 enum Kind<T> {
     Poisson(Box<Poisson<T>>),
-    /// The same current for all neurons.
-    Current(Box<dyn Fn(u64) -> f64 + Send>),
+    /// The same current for all neurons, and whether it is the same in all steps.
+    Current(Box<dyn Fn(u64) -> f64 + Send>, bool),
     Noise(Noise<T>),
     Spikes {
         events: Vec<(u64, u32)>,
@@ -45,6 +45,16 @@ enum Kind<T> {
         level: f64,
         pairs: Vec<(u32, u32)>,
     },
+}
+
+/// How a stimulus keeps neurons from resting.
+pub(super) enum Hold<'a> {
+    /// It gives them something else in every step.
+    Varies,
+    /// It gives them the same in every step in which it acts.
+    Constant,
+    /// It sends events in these (step, neuron within the part), ascending.
+    Events(&'a [(u64, u32)]),
 }
 
 /// Independent Poisson trains.
@@ -138,19 +148,20 @@ impl<T: Real> Stimulus<T> {
                     work: Vec::new(),
                 }))
             }
-            StimulusKind::Dc => Kind::Current(Box::new(move |_| level)),
+            StimulusKind::Dc => Kind::Current(Box::new(move |_| level), true),
             StimulusKind::Ac { frequency, phase, offset } => {
                 let (omega, phase, offset) = (std::f64::consts::TAU * frequency * 1e-3, phase.to_radians(), *offset);
                 // The value at the beginning of the step holds for the step.
-                Kind::Current(Box::new(move |step| offset + level * libm::sin(omega * step as f64 * dt + phase)))
+                Kind::Current(Box::new(move |step| offset + level * libm::sin(omega * step as f64 * dt + phase)), false)
             }
             StimulusKind::Steps { times, amplitudes } => {
                 let changes: Vec<(u64, f64)> =
                     times.iter().zip(amplitudes).map(|(t, a)| (step_of(*t), a * level)).collect();
-                Kind::Current(Box::new(move |step| {
+                let value = move |step| {
                     let passed = changes.partition_point(|(from, _)| *from <= step);
                     if passed == 0 { 0.0 } else { changes[passed - 1].1 }
-                }))
+                };
+                Kind::Current(Box::new(value), false)
             }
             StimulusKind::Noise { sd, interval } => {
                 Kind::Noise(Noise::new(seed, &name, level, 0.0, *sd, step_of(*interval).max(1), part))
@@ -194,7 +205,7 @@ impl<T: Real> Stimulus<T> {
         let gains = self.gains.as_ref().map_or(0, |gains| size_of_val(&**gains));
         let kind = match &self.kind {
             Kind::Poisson(poisson) => size_of::<Poisson<T>>() + poisson.work.capacity() * size_of::<T>(),
-            Kind::Current(_) => 0,
+            Kind::Current(..) => 0,
             Kind::Noise(noise) => size_of_val(&*noise.values) + size_of_val(&*noise.state),
             Kind::Spikes { events, .. } => size_of_val(&**events),
             Kind::Matrix { values, pairs, .. } => {
@@ -229,6 +240,31 @@ impl<T: Real> Stimulus<T> {
             Kind::Poisson(poisson) => Some(poisson.receptor),
             Kind::Spikes { receptor, .. } => Some(*receptor),
             _ => None,
+        }
+    }
+
+    /// Steps in which it acts.
+    pub fn active(&self) -> Range<u64> {
+        self.active.clone()
+    }
+
+    /// How it keeps neurons from resting.
+    pub fn hold(&self) -> Hold<'_> {
+        match &self.kind {
+            Kind::Current(_, true) => Hold::Constant,
+            Kind::Spikes { events, .. } => Hold::Events(events),
+            _ => Hold::Varies,
+        }
+    }
+
+    /// Whether it acts on any of the neurons `offset..offset + len` of the part.
+    pub fn acts_on(&self, offset: usize, len: usize) -> bool {
+        match &self.kind {
+            Kind::Matrix { pairs, .. } => {
+                let from = pairs.partition_point(|(local, _)| (*local as usize) < offset);
+                pairs.get(from).is_some_and(|(local, _)| (*local as usize) < offset + len)
+            }
+            _ => self.gains.as_ref().is_none_or(|gains| gains[offset..offset + len].iter().any(|g| *g != T::ZERO)),
         }
     }
 
@@ -282,7 +318,7 @@ impl<T: Real> Stimulus<T> {
                     }
                 }
             }
-            Kind::Current(value) => {
+            Kind::Current(value, _) => {
                 let value = T::of(value(step));
                 match gains {
                     None => current.iter_mut().for_each(|c| *c += value),

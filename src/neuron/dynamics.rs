@@ -24,6 +24,20 @@ pub(super) trait Dynamics<const V: usize, const R: usize, const C: usize>: Send 
         constants: &[S; C],
         held: S::Mask,
     ) -> ([S; V], S::Mask);
+
+    /// For one neuron without input: see [`Stepper::unrest`].
+    fn unrest(state: [f64; V], constants: &[f64; C]) -> Option<f64> {
+        let _ = (state, constants);
+        None
+    }
+}
+
+/// Unrest of a membrane at `v` that decays to `v_rest`, on which currents that fade act with `pull` mV at most in all.
+pub(super) fn unrest_of_membrane(v: f64, v_rest: f64, v_th: f64, pull: f64) -> Option<f64> {
+    let way = v_th - v_rest;
+    let unrest = ((v - v_rest).abs() + pull) / way;
+    // Beyond a share of 1 the potential could pass the threshold on its way.
+    (way > 0.0 && unrest < 1.0).then_some(unrest)
 }
 
 /// What a model derives from the parameter values of one neuron.
@@ -182,6 +196,24 @@ impl<T: Real, D: Dynamics<V, R, C>, const V: usize, const R: usize, const C: usi
                 columns.iter().map(Column::bytes).sum::<usize>() + refractory.bytes()
             }
         }
+    }
+
+    fn rests(&self) -> bool {
+        true
+    }
+
+    fn unrest(&self, offset: usize, columns: &[&[T]]) -> Option<f64> {
+        let columns: &[&[T]; V] = columns.try_into().expect("one column a variable");
+        let len = columns.first().map_or(0, |column| column.len());
+        (0..len).try_fold(0.0f64, |most, i| {
+            let constants = match &self.constants {
+                Constants::Shared(constants, _) => constants.map(Real::to_f64),
+                Constants::PerNeuron(columns, _) => {
+                    columns.each_ref().map(|column| column.unit((offset + i) / UNIT)[(offset + i) % UNIT].to_f64())
+                }
+            };
+            D::unrest(columns.map(|column| column[i].to_f64()), &constants).map(|unrest| most.max(unrest))
+        })
     }
 }
 

@@ -20,7 +20,9 @@
 //! polarisation, J Physiol Pathol Gen 9:620-635; the form is that of W. Gerstner, W. M. Kistler (2002), Spiking
 //! Neuron Models, Cambridge University Press, chapter 4.
 
-use super::dynamics::{Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper};
+use super::dynamics::{
+    Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper, unrest_of_membrane,
+};
 use super::registry::{make, numeric_model, parameters};
 use super::{ModelInfo, NeuronModel, ParamTable, Polarity, Prepare, Receptor, Stepper, Variable};
 use crate::compute::simd::{Lanes, Real};
@@ -88,6 +90,10 @@ impl Dynamics<1, 1, 4> for Equations {
         let spiked = S::and_not(next.ge(v_th), held);
         let next = S::select(held, v, next);
         ([S::select(spiked, v_reset, next)], spiked)
+    }
+
+    fn unrest([v]: [f64; 1], &[_, v_rest, v_th, _]: &[f64; 4]) -> Option<f64> {
+        unrest_of_membrane(v, v_rest, v_th, 0.0)
     }
 }
 

@@ -21,7 +21,9 @@
 //! Reference: S. Rotter, M. Diesmann (1999), Exact digital simulation of time-invariant linear systems with
 //! applications to neuronal modeling, Biological Cybernetics 81:381-402.
 
-use super::dynamics::{Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper};
+use super::dynamics::{
+    Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper, unrest_of_membrane,
+};
 use super::lif_constants::{LifConstants, check_uniform};
 use super::registry::{make, numeric_model, parameters};
 use super::{ModelInfo, NeuronModel, ParamTable, Polarity, Prepare, Receptor, Stepper, Variable, propagator};
@@ -114,6 +116,10 @@ impl Dynamics<1, 1, 5> for Equations {
         let spiked = S::and_not(next.ge(v_th), held);
         let next = S::select(held, v, next);
         ([S::select(spiked, v_reset, next)], spiked)
+    }
+
+    fn unrest([v]: [f64; 1], &[decay, drive, _, v_th, _]: &[f64; 5]) -> Option<f64> {
+        unrest_of_membrane(v, drive / (1.0 - decay), v_th, 0.0)
     }
 }
 

@@ -30,7 +30,9 @@
 //! applications to neuronal modeling, Biological Cybernetics 81:381-402.
 
 use super::currents::{Currents, check_merged, current_receptors};
-use super::dynamics::{Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper};
+use super::dynamics::{
+    Derived, Dynamics, check_refractory, check_reset, refractory_steps, stepper, unrest_of_membrane,
+};
 use super::lif_constants::{LifConstants, SynapseConstants, check_uniform};
 use super::registry::{make, numeric_model, parameters};
 use super::{ModelInfo, NeuronModel, ParamTable, Prepare, Receptor, Stepper, Variable, propagator};
@@ -180,6 +182,10 @@ impl Dynamics<2, 1, 7> for Merged {
         let next = S::select(held, v, next);
         ([S::select(spiked, v_reset, next), i.mul(fade).add(input)], spiked)
     }
+
+    fn unrest([v, i]: [f64; 2], &[decay, drive, _, v_th, _, fade, from_syn]: &[f64; 7]) -> Option<f64> {
+        unrest_of_membrane(v, drive / (1.0 - decay), v_th, (i * from_syn).abs() / (1.0 - fade))
+    }
 }
 
 struct Separate;
@@ -202,6 +208,12 @@ impl Dynamics<3, 2, 9> for Separate {
         let state =
             [S::select(spiked, v_reset, next), i_ex.mul(fade_ex).add(input_ex), i_in.mul(fade_in).add(input_in)];
         (state, spiked)
+    }
+
+    fn unrest([v, i_ex, i_in]: [f64; 3], constants: &[f64; 9]) -> Option<f64> {
+        let &[decay, drive, _, v_th, _, fade_ex, from_ex, fade_in, from_in] = constants;
+        let pull = (i_ex * from_ex).abs() / (1.0 - fade_ex) + (i_in * from_in).abs() / (1.0 - fade_in);
+        unrest_of_membrane(v, drive / (1.0 - decay), v_th, pull)
     }
 }
 

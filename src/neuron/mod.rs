@@ -265,6 +265,21 @@ pub trait Stepper<T: Real>: Send {
     fn bytes(&self) -> usize {
         0
     }
+
+    /// Whether a step depends on nothing but the columns, the refractory counters, the inputs and the current: neurons
+    /// that a step without input left as they were then stay so until there is input, and need not be stepped.
+    fn rests(&self) -> bool {
+        false
+    }
+
+    /// How far the neurons `offset..offset + columns[0].len()` of the part are from where they come to rest without input
+    /// and without injected current: for the farthest of them, by how much its potential can still move until then,
+    /// over the distance from there to the threshold. `None` for models without a closed form, and for neurons that
+    /// would not come to rest below the threshold.
+    fn unrest(&self, offset: usize, columns: &[&[T]]) -> Option<f64> {
+        let _ = (offset, columns);
+        None
+    }
 }
 
 impl<T: Real, F: FnMut(&mut Block<'_, T>) + Send> Stepper<T> for F {

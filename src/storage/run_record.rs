@@ -1,6 +1,7 @@
 //! `run.json`: what was run, on what, and what came out.
 
 use super::{CheckpointCost, Machine, Named, OutputDir, RunProfile};
+use crate::engine::InactiveFigures;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
@@ -55,10 +56,16 @@ pub struct RunSummary {
     pub phases_s: Named<f64>,
     /// Largest resident memory of the process, bytes.
     pub peak_rss_bytes: u64,
+    /// Resident memory of the process when the run ended, bytes.
+    #[serde(default)]
+    pub resident_bytes: u64,
     /// Memory of the synapses, bytes.
     pub synapse_bytes: u64,
     /// Digest of all spikes: the same for the same network and seed on any machine and with any number of threads.
     pub spike_digest: String,
+    /// What skipping and compressing neurons at rest did, if it was on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<InactiveFigures>,
 }
 
 /// How the weights onto a receptor were stored, and what that cost in precision.

@@ -7,7 +7,7 @@ use crate::compute::HugeVec;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-// SAFETY: a plain number.
+// SAFETY: a plain number, of which any bits may be looked at.
 unsafe impl crate::compute::arena::Zeroed for SourceRow {}
 
 /// Memory that somebody else owns, such as a part of a mapped file.
@@ -16,6 +16,7 @@ pub type Lent = Box<dyn Deref<Target = [u64]> + Send + Sync>;
 enum Advice {
     Random,
     WillNeed,
+    PageOut,
 }
 
 /// Tells the system how a stretch of mapped memory is used; whether it took notice.
@@ -26,6 +27,11 @@ fn advise(at: *const u8, len: usize, advice: Advice) -> bool {
     let advice = match advice {
         Advice::Random => libc::MADV_RANDOM,
         Advice::WillNeed => libc::MADV_WILLNEED,
+        // Not `DONTNEED`, which would lose what lies in no file.
+        #[cfg(target_os = "linux")]
+        Advice::PageOut => libc::MADV_PAGEOUT,
+        #[cfg(not(target_os = "linux"))]
+        Advice::PageOut => return false,
     };
     // SAFETY: advice changes no memory; for pages that are not mapped it fails.
     unsafe { libc::madvise(from as *mut libc::c_void, to - from, advice) == 0 }
@@ -46,7 +52,8 @@ enum Words {
 ///
 /// Invariants of an arena of its own memory: every record that was written has a slot below `slots` (checked in
 /// [`ArenaWriter::write_source`]), and memory that was not written is zero, which is a record of slot 0 with weight 0.
-/// `slots` is at least 32 whenever there is a record. Of lent memory nothing is taken for granted but its length: heads
+/// `slots` is at least 32 whenever there is a record. Groups that were put away read as zeros: heads that list empty
+/// segments, which are refused, and records without effect. Of lent memory nothing is taken for granted but its length: heads
 /// are checked whenever they are read, and records are delivered to rows in which every slot they can name exists.
 pub struct Arena {
     pub(super) format: Format,
@@ -59,6 +66,8 @@ pub struct Arena {
     pub(super) granules: usize,
     /// Whether pages are asked for source by source.
     sparse: bool,
+    /// Whether groups were ever put away.
+    grouped: bool,
 }
 
 impl std::fmt::Debug for Arena {
@@ -98,7 +107,16 @@ impl Arena {
         let bytes = granules * granule * format.record_bytes();
         // The tail lets a delivery read whole lines beyond the last record.
         let words = Words::Own(HugeVec::zeroed(bytes / 8 + Self::TAIL));
-        Self { format, slots, words, used: AtomicUsize::new(0), written: AtomicUsize::new(0), granules, sparse: false }
+        Self {
+            format,
+            slots,
+            words,
+            used: AtomicUsize::new(0),
+            written: AtomicUsize::new(0),
+            granules,
+            sparse: false,
+            grouped: false,
+        }
     }
 
     /// Words beyond the last record that a delivery may ask for.
@@ -120,6 +138,7 @@ impl Arena {
             written: AtomicUsize::new(granules),
             granules,
             sparse: false,
+            grouped: false,
         })
     }
 
@@ -155,6 +174,34 @@ impl Arena {
     /// Whether the records lie in memory of another owner.
     pub fn is_lent(&self) -> bool {
         matches!(self.words, Words::Lent(_))
+    }
+
+    /// The words, if they are the arena's own.
+    pub(super) fn own_words(&self) -> Option<&HugeVec<u64>> {
+        match &self.words {
+            Words::Own(words) => Some(words),
+            Words::Lent(_) => None,
+        }
+    }
+
+    /// The words to compress and to restore, if they are the arena's own and their memory can be given back.
+    pub(super) fn own_words_to_pack(&mut self) -> Option<&mut HugeVec<u64>> {
+        match &mut self.words {
+            Words::Own(words) if words.releases() => {
+                self.grouped = true;
+                Some(words)
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets the system have the pages of a range of bytes of lent memory, which it reads again when it has to; whether
+    /// it took notice.
+    pub(super) fn drop_pages(&self, bytes: std::ops::Range<usize>) -> bool {
+        let Words::Lent(words) = &self.words else { return false };
+        let end = bytes.end.min(words.len() * 8);
+        bytes.start < end
+            && advise(words.as_ptr().cast::<u8>().wrapping_add(bytes.start), end - bytes.start, Advice::PageOut)
     }
 
     #[inline(always)]
@@ -209,7 +256,7 @@ impl Arena {
     pub fn for_each_segment(&self, row: SourceRow, mut visit: impl FnMut(u16, Segment)) -> bool {
         let granule = self.format.granule() as u32;
         let count = row.segments() as usize;
-        let lent = self.is_lent();
+        let (lent, doubtful) = (self.is_lent(), self.is_lent() || self.grouped);
         let head = self.words().cast::<u8>();
         let at = row.first() as usize * self.format.granule() * self.format.record_bytes();
         let body = row.first() as usize + Self::head_granules(self.format, count);
@@ -223,7 +270,7 @@ impl Arena {
             let entry = unsafe { *head.add(at).cast::<u32>().add(i) };
             let records = entry >> 16;
             let need = records.div_ceil(granule);
-            if lent && (records == 0 || first as usize + need as usize > self.granules) {
+            if doubtful && (records == 0 || first as usize + need as usize > self.granules) {
                 return false;
             }
             visit(entry as u16, Segment::new(first, records));

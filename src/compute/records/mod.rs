@@ -2,10 +2,12 @@
 
 mod arena;
 mod delivery;
+mod groups;
 mod transit;
 
 pub use arena::{Arena, ArenaWriter, Lent};
 pub use delivery::{DeliveryScratch, prefetch_read};
+pub use groups::PutAway;
 pub use transit::{Arriving, Each, Places, Sending, Transit, Transits};
 
 /// Records in a cache line.

@@ -63,6 +63,8 @@ pub trait Record: Copy + Send + 'static {
     const NARROW: bool;
     /// The record of a slot and a stored weight that fit its widths.
     fn of(slot: u32, weight: i32) -> Self;
+    /// Its slot.
+    fn slot(self) -> u32;
     /// Adds it to a row.
     ///
     /// # Safety
@@ -77,6 +79,10 @@ impl Record for u32 {
         slot | (weight as u32) << 16
     }
     #[inline(always)]
+    fn slot(self) -> u32 {
+        self & 0xffff
+    }
+    #[inline(always)]
     unsafe fn add(self, rows: &mut Rows, cells: (*mut i16, *mut i32)) {
         // SAFETY: promised by the caller.
         unsafe { add_narrow(cells.0, rows, self) }
@@ -88,6 +94,10 @@ impl Record for u64 {
     #[inline(always)]
     fn of(slot: u32, weight: i32) -> Self {
         Self::from(slot) | Self::from(weight as u32) << 32
+    }
+    #[inline(always)]
+    fn slot(self) -> u32 {
+        self as u32
     }
     #[inline(always)]
     unsafe fn add(self, rows: &mut Rows, cells: (*mut i16, *mut i32)) {
@@ -203,26 +213,35 @@ impl<R: Record> Transit<R> {
     /// If the rows are of another shard.
     pub unsafe fn deliver(&self, step: u64, shard: usize, rows: &mut Rows) -> u64 {
         let room = if R::NARROW { rows.narrow.len() } else { rows.wide.len() };
-        let bucket = self.bucket(step, shard);
-        // SAFETY: nobody writes to the bucket now.
-        let (chunks, end) = unsafe { (&*self.chunks[bucket].get(), *self.next[bucket].get()) };
-        if chunks.is_empty() {
-            return 0;
-        }
         assert!(room >= self.slots[shard], "rows belong to another shard");
         let cells = rows.cells();
         let mut events = 0;
-        for (i, first) in chunks.iter().enumerate() {
+        // SAFETY: promised by the caller.
+        for records in unsafe { self.arrived(step, shard) } {
+            for record in records {
+                // SAFETY: the slots of records are those of this shard.
+                unsafe { record.add(rows, cells) };
+            }
+            events += records.len() as u64;
+        }
+        events
+    }
+
+    /// The records that arrive in `step` at `shard`, chunk by chunk.
+    ///
+    /// # Safety
+    /// As [`deliver`](Self::deliver), for as long as the result lives.
+    unsafe fn arrived(&self, step: u64, shard: usize) -> impl Iterator<Item = &[R]> {
+        let bucket = self.bucket(step, shard);
+        // SAFETY: nobody writes to the bucket now.
+        let (chunks, end) = unsafe { (&*self.chunks[bucket].get(), *self.next[bucket].get()) };
+        chunks.iter().enumerate().map(move |(i, first)| {
             let last = i + 1 == chunks.len();
             let stop = if last { end } else { first.wrapping_byte_add(self.chunk) };
             let count = (stop as usize - *first as usize) / size_of::<R>();
-            for k in 0..count {
-                // SAFETY: `count` records of this chunk were written; their slots are those of this shard.
-                unsafe { (*first.add(k)).add(rows, cells) };
-            }
-            events += count as u64;
-        }
-        events
+            // SAFETY: `count` records of this chunk were written.
+            unsafe { std::slice::from_raw_parts(*first, count) }
+        })
     }
 
     #[cold]
@@ -491,6 +510,30 @@ impl Sending<'_> {
 }
 
 impl Arriving<'_> {
+    /// Sets `marks[slot >> shift]` for every record; gives their number.
+    pub fn mark(&self, shift: u32, marks: &mut [u8]) -> u64 {
+        fn of<R: Record>(arrived: impl Iterator<Item = impl AsRef<[R]>>, shift: u32, marks: &mut [u8]) -> u64 {
+            let mut count = 0;
+            for records in arrived {
+                for record in records.as_ref() {
+                    marks[(record.slot() >> shift) as usize] = 1;
+                }
+                count += records.as_ref().len() as u64;
+            }
+            count
+        }
+        let Self { transits, step, shard } = *self;
+        let mut count = 0;
+        for Sender { narrow, wide } in &transits.senders {
+            // SAFETY: promised when this was made.
+            unsafe {
+                count += narrow.as_ref().map_or(0, |transit| of(transit.arrived(step, shard), shift, marks));
+                count += wide.as_ref().map_or(0, |transit| of(transit.arrived(step, shard), shift, marks));
+            }
+        }
+        count
+    }
+
     /// Adds it to the rows of the shard; gives the number of records.
     pub fn deliver(self, rows: &mut Rows) -> u64 {
         let Self { transits, step, shard } = self;

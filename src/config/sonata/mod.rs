@@ -3,9 +3,9 @@
 //! Units are those of NEST's models: ms, mV, pA, pF, nS. `docs/sonata.md` lists what is read.
 
 mod cells;
-mod checkpoint;
 mod inputs;
 mod nest_time;
+mod own_tables;
 mod records;
 mod run;
 mod synapses;
@@ -117,7 +117,8 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
     let run = run::read(config, overrides, findings);
     let output = records::output(config, findings);
     let dt = run.as_ref().map_or(0.1, |run| run.dt_ms);
-    let checkpoint = checkpoint::read(config, dt, findings);
+    let checkpoint = own_tables::checkpoint(config, dt, findings);
+    let inactive = own_tables::inactive(config, dt, findings);
     let components = Components::read(config.section("components"), findings);
     let sets = NodeSets::read(config, findings);
     let sets = findings.noted(sets);
@@ -159,6 +160,7 @@ fn spec(config: &Config, overrides: &[String], findings: &mut Findings) -> Optio
         resolved,
         path: config.path().to_owned(),
         checkpoint,
+        inactive,
         model: None,
     })
 }

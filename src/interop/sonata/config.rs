@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Keys at the top of a configuration.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 21] = [
     "manifest",
     "network",
     "simulation",
@@ -34,6 +34,7 @@ const SECTIONS: [&str; 20] = [
     "beta_features",
     "gid_mapping_file",
     "checkpoint",
+    "inactive",
 ];
 /// Files that name files that name files: more than these are a circle.
 const DEEPEST: usize = 8;
