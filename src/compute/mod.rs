@@ -22,9 +22,9 @@ mod threads;
 
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
-    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, PairLoss,
-    PoolOptions, PoolShape, Product, QuantWeight, Quantised, Reduce, Rule, SparseArg, TurnedArg, Unary, UnarySaved,
-    Update,
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvAlgorithm, ConvOptions, ConvShape, Moments,
+    NormGrad, PairLoss, PoolOptions, PoolShape, Product, QuantWeight, Quantised, Reduce, Rule, SparseArg, TurnedArg,
+    Unary, UnarySaved, Update,
 };
 pub use device::{CpuDevice, Device};
 pub use dtype::{DType, Element, bf16, f16};
