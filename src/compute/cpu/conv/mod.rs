@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 mod bias_gradient;
+mod depthwise;
 mod forward;
 mod gather;
 mod input_gradient;
@@ -76,6 +77,9 @@ pub fn conv_forward<T: Float>(
     if winograd::applies(shape, size_of::<T>()) {
         return winograd::forward(cpu, shape, x, weights, bias, activation, y);
     }
+    if depthwise::applies(shape) {
+        return depthwise::forward(cpu, shape, x, weights, bias, activation, y);
+    }
     forward::forward(cpu, shape, x, weights, bias, activation, y);
 }
 
@@ -92,6 +96,9 @@ pub fn conv_input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], wei
     }
     if winograd::applies(shape, size_of::<T>()) {
         return winograd::input_gradient(cpu, shape, dy, weights, dx);
+    }
+    if depthwise::applies(shape) {
+        return depthwise::input_gradient(cpu, shape, dy, weights, dx);
     }
     input_gradient::input_gradient(cpu, shape, dy, weights, dx);
 }
@@ -119,6 +126,9 @@ pub fn conv_weight_gradient<T: Float>(
             bias_gradient::bias_gradient(cpu, dy, db);
         }
         return winograd::weight_gradient(cpu, shape, x, dy, dw);
+    }
+    if shape.n() > 0 && depthwise::applies(shape) {
+        return depthwise::weight_gradient(cpu, shape, x, dy, dw, db);
     }
     weight_gradient::weight_gradient(cpu, shape, x, dy, dw, db);
 }

@@ -193,14 +193,24 @@ proptest! {
 
     #[test]
     fn depthwise_agrees_with_the_reference(
-        size in (3usize..12, 3usize..12),
+        size in (1usize..20, 1usize..20),
         channels in 1usize..40,
-        multiplier in 1usize..3,
-        stride in 1usize..3,
-        padding in 0usize..2,
+        multiplier in prop_oneof![2 => Just(1usize), 1 => Just(2), 1 => Just(3)],
+        kernel in (1usize..6, 1usize..6),
+        stride in (1usize..4, 1usize..4),
+        padding in (0usize..4, 0usize..4),
+        dilation in (1usize..3, 1usize..3),
     ) {
-        let options = ConvOptions { stride: [stride; 2], padding: [padding; 2], groups: channels, ..Default::default() };
-        let shape = ConvShape::new([2, size.0, size.1, channels], [channels * multiplier, 3, 3], options);
-        check::<f32>(&shape.expect("valid"));
+        let options = ConvOptions {
+            stride: [stride.0, stride.1],
+            padding: [padding.0, padding.1],
+            dilation: [dilation.0, dilation.1],
+            groups: channels,
+            ..Default::default()
+        };
+        let kernel = [channels * multiplier, kernel.0, kernel.1];
+        if let Ok(shape) = ConvShape::new([2, size.0, size.1, channels], kernel, options) {
+            check::<f32>(&shape);
+        }
     }
 }

@@ -20,9 +20,14 @@ pub(super) use weight_gradient::weight_gradient;
 use super::shape::{ConvAlgorithm, ConvShape};
 
 /// Cost of a tile's 36 coefficients of one channel, there and back, in multiplications of the products.
-const TRANSFORM_COST: usize = 400;
-/// Cost of 36 coefficients of a weight.
+const TRANSFORM_COST: usize = 600;
+/// Cost of the 36 coefficients of a weight, while all of them stay in a cache and when they do not.
 const WEIGHT_COST: usize = 400;
+const FAR_WEIGHT_COST: usize = 2400;
+/// Weights whose coefficients stay in a cache.
+const NEAR_WEIGHTS: usize = 128 << 10;
+/// Fewest channels: fewer leave lanes of the transforms empty.
+const FEWEST_CHANNELS: usize = 16;
 
 /// Whether passes of `shape` with elements of `bytes` bytes are computed this way.
 pub(super) fn applies(shape: &ConvShape, bytes: usize) -> bool {
@@ -40,8 +45,10 @@ fn pays(shape: &ConvShape) -> bool {
     let tiles = shape.n() * shape.out_h().div_ceil(transform::TILE) * shape.out_w().div_ceil(transform::TILE);
     let direct = shape.multiplications();
     let products = tiles * transform::COEFFICIENTS * c_in * c_out;
-    let transforms = TRANSFORM_COST * tiles * (c_in + c_out) + WEIGHT_COST * c_in * c_out;
-    c_in.min(c_out) >= 16 && products + transforms < direct
+    let weight_cost = if c_in * c_out <= NEAR_WEIGHTS { WEIGHT_COST } else { FAR_WEIGHT_COST };
+    let transforms = TRANSFORM_COST * tiles * (c_in + c_out) + weight_cost * c_in * c_out;
+    // A tenth to be sure of.
+    c_in.min(c_out) >= FEWEST_CHANNELS && (products + transforms) / 9 * 10 < direct
 }
 
 /// Elements of a row of `channels` channels in whole vectors.

@@ -11,7 +11,7 @@
 // Tiles are arrays of registers; indices say which.
 #![allow(clippy::needless_range_loop)]
 
-use crate::compute::cpu::lanes::{Float, Vector};
+use crate::compute::cpu::lanes::Vector;
 
 /// Output pixels of a tile, along each axis.
 pub(super) const TILE: usize = 4;
@@ -91,17 +91,18 @@ fn taps_gradient<V: Vector>(s: [V; WINDOW]) -> [V; 3] {
     ]
 }
 
-/// `G g`, in double precision.
+/// `G g`
 #[inline(always)]
-fn taps(g: [f64; 3]) -> [f64; WINDOW] {
-    let (even_p, odd_p) = (g[0] + P2 * g[2], P * g[1]);
-    let (even_q, odd_q) = (g[0] + Q2 * g[2], Q * g[1]);
+fn taps<V: Vector>(g: [V; 3]) -> [V; WINDOW] {
+    let even_p = V::of(P2 / AT_P).mul_add(g[2], V::of(1.0 / AT_P) * g[0]);
+    let even_q = V::of(Q2 / AT_Q).mul_add(g[2], V::of(1.0 / AT_Q) * g[0]);
+    let (p, q) = (V::of(P / AT_P), V::of(Q / AT_Q));
     [
-        g[0] * (1.0 / AT_0),
-        (even_p + odd_p) * (1.0 / AT_P),
-        (even_p - odd_p) * (1.0 / AT_P),
-        (even_q + odd_q) * (1.0 / AT_Q),
-        (even_q - odd_q) * (1.0 / AT_Q),
+        V::of(1.0 / AT_0) * g[0],
+        p.mul_add(g[1], even_p),
+        p.neg_mul_add(g[1], even_p),
+        q.mul_add(g[1], even_q),
+        q.neg_mul_add(g[1], even_q),
         g[2],
     ]
 }
@@ -233,35 +234,21 @@ pub(super) fn tap_gradients<V: Vector>(sums: [[V; WINDOW]; WINDOW]) -> [[V; 3]; 
     out
 }
 
-/// Coefficients of the taps `g` of one vector of channels, computed in double precision and rounded once; coefficient `i`
-/// goes to `to + i * step`.
+/// Coefficients of the taps of a vector of channels; coefficient `i` goes to `to + i * step`.
 ///
 /// # Safety
-/// `L` elements, at most 16, can be written at each place.
+/// A vector can be written at each place.
 #[inline(always)]
-pub(super) unsafe fn tap_coefficients<T: Float, const L: usize>(g: &[[f64; L]; 9], to: *mut T, step: usize) {
-    let mut columns = [[[0.0; L]; WINDOW]; 3];
+pub(super) unsafe fn tap_coefficients<V: Vector>(g: &[V; 9], to: *mut V::Elem, step: usize) {
+    let mut columns = [[V::zero(); WINDOW]; 3];
     for x in 0..3 {
-        for l in 0..L {
-            let column = taps([g[x][l], g[3 + x][l], g[6 + x][l]]);
-            for y in 0..WINDOW {
-                columns[x][y][l] = column[y];
-            }
-        }
+        columns[x] = taps([g[x], g[3 + x], g[6 + x]]);
     }
     for y in 0..WINDOW {
-        let mut all = [[0.0; L]; WINDOW];
-        for l in 0..L {
-            let row = taps([columns[0][y][l], columns[1][y][l], columns[2][y][l]]);
-            for x in 0..WINDOW {
-                all[x][l] = row[x];
-            }
-        }
+        let row = taps([columns[0][y], columns[1][y], columns[2][y]]);
         for x in 0..WINDOW {
-            for l in 0..L {
-                // SAFETY: the caller's promise.
-                unsafe { *to.add((y * WINDOW + x) * step + l) = T::of(all[x][l]) };
-            }
+            // SAFETY: the caller's promise.
+            unsafe { row[x].store(to.add((y * WINDOW + x) * step)) };
         }
     }
 }

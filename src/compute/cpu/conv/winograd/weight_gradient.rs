@@ -14,13 +14,13 @@ use std::ops::Range;
 /// Most segments that tiles are cut into.
 const SEGMENTS: usize = 8;
 /// Fewest tiles of a segment.
-const SEGMENT_TILES: usize = 64;
+const SEGMENT_TILES: usize = 128;
 /// Bytes that the sums of all segments may take.
 const SUM_BYTES: usize = 32 << 20;
 /// Bytes of the coefficients of a block of tiles.
-const BLOCK_BYTES: usize = 2 << 20;
+const BLOCK_BYTES: usize = 5 << 19;
 /// Fewest tiles of a block, if there are as many.
-const BLOCK_TILES: usize = 64;
+const BLOCK_TILES: usize = 128;
 /// Tiles that a worker transforms at a time, and rows of register tiles that it multiplies, where several share a block.
 const GRAIN: usize = 8;
 const TILE_ROWS: usize = 4;

@@ -84,21 +84,20 @@ impl<T: Float> Kernel<T> for Block<'_, T> {
         let (input, output) = (self.block * V::LANES, self.vector * V::LANES);
         let (rows, count) = ((inputs - input).min(V::LANES), (outputs - output).min(V::LANES));
         let tap_len = inputs * outputs;
-        let mut taps = [[[T::ZERO; MOST_LANES]; MOST_LANES]; 9];
+        let mut turned = [[[T::ZERO; MOST_LANES]; MOST_LANES]; 9];
+        // Where the first of these rows begins in each tap, and elements from row to row.
+        let mut starts = [self.weights.as_ptr(); 9];
+        let (row_step, channels) = if self.turn == Turn::Forward { (outputs, count) } else { (MOST_LANES, V::LANES) };
         for tap in 0..9 {
             // SAFETY: rows and columns that exist, as `transform` has checked.
             unsafe {
-                let to = taps[tap].as_mut_ptr().cast::<T>();
                 match self.turn {
-                    Turn::Forward => {
-                        let from = self.weights.as_ptr().add(tap * tap_len + input * outputs + output);
-                        for row in 0..rows {
-                            V::load_first(from.add(row * outputs), count).store(to.add(row * MOST_LANES));
-                        }
-                    }
+                    Turn::Forward => starts[tap] = starts[tap].add(tap * tap_len + input * outputs + output),
                     Turn::Back => {
-                        let from = self.weights.as_ptr().add((8 - tap) * tap_len + output * inputs + input);
+                        let from = starts[tap].add((8 - tap) * tap_len + output * inputs + input);
+                        let to = turned[tap].as_flattened_mut().as_mut_ptr();
                         transpose::<V>(from, inputs, count, rows, to, MOST_LANES);
+                        starts[tap] = to;
                     }
                 }
             }
@@ -107,34 +106,15 @@ impl<T: Float> Kernel<T> for Block<'_, T> {
         let width = vectors * V::LANES;
         for row in 0..rows {
             let at = at + (input + row) * width + output - first;
-            for part in (0..V::LANES).step_by(8) {
-                // SAFETY: within each coefficient, every row of a panel has room for its vectors, and this vector of
-                // these rows is this block's alone.
-                unsafe {
-                    let to = self.to.as_mut_ptr().add(at + part);
-                    if V::LANES < 8 {
-                        tap_coefficients::<T, 4>(&part_of(&taps, row, part), to, step);
-                    } else {
-                        tap_coefficients::<T, 8>(&part_of(&taps, row, part), to, step);
-                    }
+            // SAFETY: within each coefficient, every row of a panel has room for its vectors, and this vector of these rows
+            // is this block's alone.
+            unsafe {
+                let mut taps = [V::zero(); 9];
+                for (tap, start) in taps.iter_mut().zip(&starts) {
+                    *tap = V::load_first(start.add(row * row_step), channels);
                 }
+                tap_coefficients(&taps, self.to.as_mut_ptr().add(at), step);
             }
         }
     }
-}
-
-/// `L` outputs of a row of all taps.
-#[inline(always)]
-fn part_of<T: Float, const L: usize>(
-    taps: &[[[T; MOST_LANES]; MOST_LANES]; 9],
-    row: usize,
-    first: usize,
-) -> [[f64; L]; 9] {
-    let mut part = [[0.0; L]; 9];
-    for (part, tap) in part.iter_mut().zip(taps) {
-        for l in 0..L {
-            part[l] = tap[row][first + l].to_f64();
-        }
-    }
-    part
 }
