@@ -57,7 +57,7 @@ fn convolution_and_pooling_are_those_of_torch() {
     let cases = cases();
     let leaf = |p, shape: &[usize]| wave(p, shape).requires_grad();
     let (x, w, b) = (leaf(0, &[2, 4, 7, 6]), leaf(1, &[6, 2, 3, 2]), leaf(2, &[6]));
-    let options = ConvOptions { stride: [2, 1], padding: [1, 2], dilation: [1, 2], groups: 2 };
+    let options = ConvOptions { stride: [2, 1], padding: [1, 2], dilation: [1, 2], groups: 2, ..Default::default() };
     let y = x.conv2d(&w, Some(&b), options, Activation::Identity).unwrap();
     compare(&cases, "conv2d", &y, &[("x", &x), ("w", &w), ("b", &b)]);
     let (x, w, b) = (leaf(0, &[2, 3, 11]), leaf(1, &[5, 3, 3]), leaf(2, &[5]));

@@ -8,7 +8,7 @@ use tessera::nn::{Conv2d, Flatten, InitRng, Linear, MaxPool2d, Module, Relu, Seq
 use tessera::tensor::{ClassLossOptions, Conv1dOptions, Tensor, Windows};
 
 fn options(stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize) -> ConvOptions {
-    ConvOptions { stride, padding, dilation, groups }
+    ConvOptions { stride, padding, dilation, groups, ..Default::default() }
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub use super::cpu::gemm::Activation;
 pub use super::cpu::optimizer::{Rule, Update};
 
 /// Sizes of a convolution, and the memory order its kernels take.
-pub use super::cpu::conv::{ConvOptions, ConvShape};
+pub use super::cpu::conv::{ConvAlgorithm, ConvOptions, ConvShape};
 
 /// Sizes of a pooling, and the memory order its kernels take.
 pub use super::cpu::pooling::{PoolOptions, PoolShape};

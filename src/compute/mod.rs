@@ -23,9 +23,9 @@ mod threads;
 
 pub use arena::{HugeVec, Zeroed};
 pub use backend::{
-    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvOptions, ConvShape, Moments, NormGrad, PairLoss,
-    PoolOptions, PoolShape, Product, QuantWeight, Quantised, Reduce, Rule, SparseArg, TurnedArg, Unary, UnarySaved,
-    Update,
+    Activation, Affine, Arg, Backend, Binary, ClassLoss, Compare, ConvAlgorithm, ConvOptions, ConvShape, Moments,
+    NormGrad, PairLoss, PoolOptions, PoolShape, Product, QuantWeight, Quantised, Reduce, Rule, SparseArg, TurnedArg,
+    Unary, UnarySaved, Update,
 };
 pub use codec::{Codec, CodecFigures, Grain};
 pub use device::{CpuDevice, Device};

@@ -29,7 +29,13 @@ impl Default for Conv1dOptions {
 
 impl From<Conv1dOptions> for ConvOptions {
     fn from(own: Conv1dOptions) -> Self {
-        Self { stride: [1, own.stride], padding: [0, own.padding], dilation: [1, own.dilation], groups: own.groups }
+        Self {
+            stride: [1, own.stride],
+            padding: [0, own.padding],
+            dilation: [1, own.dilation],
+            groups: own.groups,
+            ..Self::default()
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Memory order is channels-last throughout, see [`ConvShape`]. One dimension is a height of 1.
 //!
+//! Convolutions of three by three taps with many channels take Winograd's F(4x4, 3x3), see [`ConvAlgorithm`]; all others
+//! are computed directly:
+//!
 //! Each output element is one chain of fused multiply-adds that starts from the bias and goes over the taps, row by row,
 //! and within a tap over the channels, both ascending (for the gradient of the input, over the taps descending). Taps in
 //! the padding count as zeros. The gradients of weights and bias are summed over blocks of pixels that follow from the
@@ -9,9 +12,12 @@
 //!
 //! Tolerance: with `K` products to a sum, an element differs from the exact sum by at most `K ulp(s)`, where `s` is the
 //! sum of the absolute values of the products, and usually by a few `sqrt(K)` hundredths of that; so do the instruction sets
-//! among each other.
+//! among each other. Winograd's algorithm stays within four times that bound. Its errors are usually twice those of the
+//! direct form, and two to five times for the gradient of the weights; `docs/decisions/convolution.md` has figures.
 #![allow(unsafe_code)]
 
+mod bias_gradient;
+mod depthwise;
 mod forward;
 mod gather;
 mod input_gradient;
@@ -24,12 +30,13 @@ mod tile;
 mod transpose;
 mod weight_gradient;
 mod weight_tile;
+mod winograd;
 
 #[cfg(test)]
 mod tests;
 
 pub use naive::{conv_gradients_naive, conv_naive, im2col};
-pub use shape::{ConvOptions, ConvShape};
+pub use shape::{ConvAlgorithm, ConvOptions, ConvShape};
 
 use super::Cpu;
 use super::lanes::Float;
@@ -64,9 +71,16 @@ pub fn conv_forward<T: Float>(
     if let Some(bias) = bias {
         assert_eq!(bias.len(), shape.c_out(), "elements of the bias");
     }
-    if shape.n() > 0 {
-        forward::forward(cpu, shape, x, weights, bias, activation, y);
+    if shape.n() == 0 {
+        return;
     }
+    if winograd::applies(shape, size_of::<T>()) {
+        return winograd::forward(cpu, shape, x, weights, bias, activation, y);
+    }
+    if depthwise::applies(shape) {
+        return depthwise::forward(cpu, shape, x, weights, bias, activation, y);
+    }
+    forward::forward(cpu, shape, x, weights, bias, activation, y);
 }
 
 /// Gradient of the input, `dx`, from the gradient of the output, `dy`.
@@ -77,9 +91,16 @@ pub fn conv_input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], wei
     assert_eq!(dy.len(), shape.output_len(), "elements of the output");
     assert_eq!(weights.len(), shape.weight_len(), "elements of the weights");
     assert_eq!(dx.len(), shape.input_len(), "elements of the input");
-    if shape.n() > 0 {
-        input_gradient::input_gradient(cpu, shape, dy, weights, dx);
+    if shape.n() == 0 {
+        return;
     }
+    if winograd::applies(shape, size_of::<T>()) {
+        return winograd::input_gradient(cpu, shape, dy, weights, dx);
+    }
+    if depthwise::applies(shape) {
+        return depthwise::input_gradient(cpu, shape, dy, weights, dx);
+    }
+    input_gradient::input_gradient(cpu, shape, dy, weights, dx);
 }
 
 /// Gradients of the weights, `dw`, and of the bias, `db`, from the gradient of the output, `dy`.
@@ -99,6 +120,15 @@ pub fn conv_weight_gradient<T: Float>(
     assert_eq!(dw.len(), shape.weight_len(), "elements of the weights");
     if let Some(db) = &db {
         assert_eq!(db.len(), shape.c_out(), "elements of the bias");
+    }
+    if winograd::applies(shape, size_of::<T>()) {
+        if let Some(db) = db {
+            bias_gradient::bias_gradient(cpu, dy, db);
+        }
+        return winograd::weight_gradient(cpu, shape, x, dy, dw);
+    }
+    if shape.n() > 0 && depthwise::applies(shape) {
+        return depthwise::weight_gradient(cpu, shape, x, dy, dw, db);
     }
     weight_gradient::weight_gradient(cpu, shape, x, dy, dw, db);
 }

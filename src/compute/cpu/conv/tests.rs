@@ -16,6 +16,9 @@ fn numbers<T: Float>(seed: u64, len: usize) -> Vec<T> {
     (0..len).map(|i| T::of(word(i) as f64 / (1u64 << 23) as f64 - 1.0)).collect()
 }
 
+/// How much further off Winograd's algorithm may be.
+const WINOGRAD_FACTOR: f64 = 4.0;
+
 fn wide<T: Float>(from: &[T]) -> Vec<f64> {
     from.iter().map(|x| x.to_f64()).collect()
 }
@@ -40,7 +43,15 @@ fn same_bits<T: Float>(a: &[Vec<T>; 4], b: &[Vec<T>; 4]) {
     }
 }
 
-/// Compares all passes with the reference, on every instruction set; and crews of 2, 3 and 5 with one worker.
+/// `shape` computed by another algorithm, if that can do it.
+fn by(shape: &ConvShape, algorithm: ConvAlgorithm) -> Option<ConvShape> {
+    let input = [shape.n(), shape.h(), shape.w(), shape.c_in()];
+    let options = ConvOptions { algorithm, ..*shape.options() };
+    ConvShape::new(input, [shape.c_out(), shape.kh(), shape.kw()], options).ok()
+}
+
+/// Compares all passes with the reference, by every algorithm, on every instruction set; and crews of 2, 3 and 5 with one
+/// worker.
 fn check<T: Float>(shape: &ConvShape) {
     let x: Vec<T> = numbers(1, shape.input_len());
     let w: Vec<T> = numbers(2, shape.weight_len());
@@ -54,22 +65,26 @@ fn check<T: Float>(shape: &ConvShape) {
     let per_output = (shape.kh() * shape.kw() * shape.group_in() + 1) as f64;
     let per_input = (shape.kh() * shape.kw() * shape.group_out()) as f64;
     let per_weight = (shape.n() * shape.out_h() * shape.out_w()) as f64;
-    for isa in Isa::all_available() {
-        let one = all(&Cpu::with_isa(1, isa), shape, &x, &w, &b, &dy);
-        for ((name, products), (got, want)) in
-            [("y", per_output), ("dx", per_input), ("dw", per_weight), ("db", per_weight)]
-                .into_iter()
-                .zip(one.iter().zip([&y, &dx, &dw, &db]))
-        {
-            // No product is above 1, and errors of roundings add up like the steps of a random walk.
-            let tolerance = ulp * products.sqrt() * (1.0 + products.sqrt());
-            for (i, (got, want)) in got.iter().zip(want).enumerate() {
-                let error = (got.to_f64() - want).abs();
-                assert!(error <= tolerance, "{isa} {name}[{i}]: {got:?} for {want} in {shape:?}");
+    let shapes = [(ConvAlgorithm::Direct, 1.0), (ConvAlgorithm::Winograd, WINOGRAD_FACTOR)]
+        .map(|(algorithm, factor)| by(shape, algorithm).map(|shape| (shape, factor)));
+    for (shape, factor) in shapes.iter().flatten() {
+        for isa in Isa::all_available() {
+            let one = all(&Cpu::with_isa(1, isa), shape, &x, &w, &b, &dy);
+            for ((name, products), (got, want)) in
+                [("y", per_output), ("dx", per_input), ("dw", per_weight), ("db", per_weight)]
+                    .into_iter()
+                    .zip(one.iter().zip([&y, &dx, &dw, &db]))
+            {
+                // No product is above 1, and errors of roundings add up like the steps of a random walk.
+                let tolerance = factor * ulp * products.sqrt() * (1.0 + products.sqrt());
+                for (i, (got, want)) in got.iter().zip(want).enumerate() {
+                    let error = (got.to_f64() - want).abs();
+                    assert!(error <= tolerance, "{isa} {name}[{i}]: {got:?} for {want} in {shape:?}");
+                }
             }
-        }
-        for workers in [2, 3, 5] {
-            same_bits(&one, &all(&Cpu::with_isa(workers, isa), shape, &x, &w, &b, &dy));
+            for workers in [2, 3, 5] {
+                same_bits(&one, &all(&Cpu::with_isa(workers, isa), shape, &x, &w, &b, &dy));
+            }
         }
     }
 }
@@ -93,7 +108,7 @@ fn common_layers_agree_with_the_reference() {
 
 #[test]
 fn one_dimension_is_a_height_of_one() {
-    let options = ConvOptions { stride: [1, 2], padding: [0, 3], dilation: [1, 2], groups: 1 };
+    let options = ConvOptions { stride: [1, 2], padding: [0, 3], dilation: [1, 2], ..Default::default() };
     check::<f32>(&ConvShape::new([3, 1, 40, 5], [9, 1, 4], options).expect("valid"));
 }
 
@@ -115,8 +130,40 @@ fn not_a_number_passes_the_activation() {
     }
 }
 
+#[test]
+fn winograd_agrees_over_several_blocks() {
+    check::<f32>(&shape([3, 26, 22, 64], [48, 3, 3], 1, 1));
+    check::<f32>(&shape([1, 9, 13, 33], [65, 3, 3], 1, 0));
+    check::<f64>(&shape([2, 12, 10, 17], [9, 3, 3], 1, 1));
+}
+
+#[test]
+fn the_library_chooses_for_single_precision_only() {
+    let large = shape([8, 32, 32, 64], [64, 3, 3], 1, 1);
+    assert!(winograd::applies(&large, 4) && !winograd::applies(&large, 8));
+    for few in [shape([8, 32, 32, 3], [64, 3, 3], 1, 1), shape([1, 4, 4, 64], [64, 3, 3], 1, 1)] {
+        assert!(!winograd::applies(&few, 4), "{few:?}");
+    }
+    let direct = ConvOptions { algorithm: ConvAlgorithm::Direct, ..*large.options() };
+    assert!(!winograd::applies(&ConvShape::new([8, 32, 32, 64], [64, 3, 3], direct).expect("valid"), 4));
+    assert!(by(&shape([8, 32, 32, 64], [64, 3, 3], 2, 1), ConvAlgorithm::Winograd).is_none());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..Default::default() })]
+
+    #[test]
+    fn winograd_agrees_with_the_reference(
+        n in 1usize..4,
+        size in (1usize..18, 1usize..18),
+        channels in (1usize..40, 1usize..40),
+        padding in (0usize..5, 0usize..5),
+    ) {
+        let options = ConvOptions { padding: [padding.0, padding.1], ..Default::default() };
+        if let Ok(shape) = ConvShape::new([n, size.0, size.1, channels.0], [channels.1, 3, 3], options) {
+            check::<f32>(&shape);
+        }
+    }
 
     #[test]
     fn any_shape_agrees_with_the_reference(
@@ -136,6 +183,7 @@ proptest! {
             padding: [padding.0, padding.1],
             dilation: [dilation.0, dilation.1],
             groups,
+            ..Default::default()
         };
         let input = [n, size.0, size.1, groups * channels.0 * scale];
         if let Ok(shape) = ConvShape::new(input, [groups * channels.1 * scale, kernel.0, kernel.1], options) {
@@ -145,14 +193,24 @@ proptest! {
 
     #[test]
     fn depthwise_agrees_with_the_reference(
-        size in (3usize..12, 3usize..12),
+        size in (1usize..20, 1usize..20),
         channels in 1usize..40,
-        multiplier in 1usize..3,
-        stride in 1usize..3,
-        padding in 0usize..2,
+        multiplier in prop_oneof![2 => Just(1usize), 1 => Just(2), 1 => Just(3)],
+        kernel in (1usize..6, 1usize..6),
+        stride in (1usize..4, 1usize..4),
+        padding in (0usize..4, 0usize..4),
+        dilation in (1usize..3, 1usize..3),
     ) {
-        let options = ConvOptions { stride: [stride; 2], padding: [padding; 2], groups: channels, ..Default::default() };
-        let shape = ConvShape::new([2, size.0, size.1, channels], [channels * multiplier, 3, 3], options);
-        check::<f32>(&shape.expect("valid"));
+        let options = ConvOptions {
+            stride: [stride.0, stride.1],
+            padding: [padding.0, padding.1],
+            dilation: [dilation.0, dilation.1],
+            groups: channels,
+            ..Default::default()
+        };
+        let kernel = [channels * multiplier, kernel.0, kernel.1];
+        if let Ok(shape) = ConvShape::new([2, size.0, size.1, channels], kernel, options) {
+            check::<f32>(&shape);
+        }
     }
 }

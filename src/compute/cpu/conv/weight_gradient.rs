@@ -4,6 +4,7 @@
 //! blocks, in ascending order, to gradients of its own, and these are added up in ascending order at the end. How many
 //! segments there are follows from the sizes. Within a segment, workers may share out the weights, which changes no sum.
 
+use super::bias_gradient::add_columns;
 use super::forward::FEW_CHANNELS;
 use super::scratch::Scratch;
 use super::shape::ConvShape;
@@ -304,26 +305,5 @@ impl Window {
                 row.add(left + count).write_bytes(0, self.row - left - count);
             }
         }
-    }
-}
-
-/// Adds the rows of `from` to `to`, ascending, through a sum of the block's own.
-#[inline(always)]
-unsafe fn add_columns<V: Vector>(from: &[V::Elem], to: &mut [V::Elem]) {
-    let columns = to.len();
-    let rows = from.len() / columns;
-    let mut column = 0;
-    while column < columns {
-        let count = (columns - column).min(V::LANES);
-        // SAFETY: `count` elements from `column` on in every row.
-        unsafe {
-            let mut sum = V::zero();
-            for row in 0..rows {
-                sum = sum + V::load_first(from.as_ptr().add(row * columns + column), count);
-            }
-            let to = to.as_mut_ptr().add(column);
-            (sum + V::load_first(to, count)).store_first(to, count);
-        }
-        column += count;
     }
 }
