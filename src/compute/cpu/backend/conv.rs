@@ -7,7 +7,7 @@ use crate::compute::cpu::{Cpu, gemm};
 use crate::compute::dtype::Element;
 use crate::compute::memory::Buffer;
 
-pub(super) fn forward<T: Element + Float>(
+pub(super) fn forward<T: Element + Float + gemm::Real>(
     cpu: &Cpu,
     shape: &ConvShape,
     x: Arg<'_>,
@@ -25,7 +25,7 @@ pub(super) fn forward<T: Element + Float>(
     conv_forward::<T>(cpu, shape, x.dense(), weight.dense(), bias, activation, out.as_mut_slice());
 }
 
-pub(super) fn input_grad<T: Element + Float>(
+pub(super) fn input_grad<T: Element + Float + gemm::Real>(
     cpu: &Cpu,
     shape: &ConvShape,
     dy: Arg<'_>,
@@ -35,7 +35,7 @@ pub(super) fn input_grad<T: Element + Float>(
     conv_input_gradient::<T>(cpu, shape, dy.dense(), weight.dense(), dx.as_mut_slice());
 }
 
-pub(super) fn weight_grad<T: Element + Float>(
+pub(super) fn weight_grad<T: Element + Float + gemm::Real>(
     cpu: &Cpu,
     shape: &ConvShape,
     x: Arg<'_>,

@@ -24,6 +24,7 @@ mod input_gradient;
 mod naive;
 mod pack;
 mod planar;
+mod pointwise;
 pub(in crate::compute::cpu) mod scratch;
 mod shape;
 mod tile;
@@ -39,6 +40,7 @@ pub use naive::{conv_gradients_naive, conv_naive, im2col};
 pub use shape::{ConvAlgorithm, ConvOptions, ConvShape};
 
 use super::Cpu;
+use super::gemm::Real;
 use super::lanes::Float;
 
 /// What is applied to each sum before it is written.
@@ -56,7 +58,7 @@ pub enum Activation {
 ///
 /// # Panics
 /// If a slice has not the length that `shape` says.
-pub fn conv_forward<T: Float>(
+pub fn conv_forward<T: Float + Real>(
     cpu: &Cpu,
     shape: &ConvShape,
     x: &[T],
@@ -77,6 +79,9 @@ pub fn conv_forward<T: Float>(
     if winograd::applies(shape, size_of::<T>()) {
         return winograd::forward(cpu, shape, x, weights, bias, activation, y);
     }
+    if pointwise::applies(shape) {
+        return pointwise::forward(cpu, shape, x, weights, bias, activation, y);
+    }
     if depthwise::applies(shape) {
         return depthwise::forward(cpu, shape, x, weights, bias, activation, y);
     }
@@ -87,7 +92,7 @@ pub fn conv_forward<T: Float>(
 ///
 /// # Panics
 /// If a slice has not the length that `shape` says.
-pub fn conv_input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], weights: &[T], dx: &mut [T]) {
+pub fn conv_input_gradient<T: Float + Real>(cpu: &Cpu, shape: &ConvShape, dy: &[T], weights: &[T], dx: &mut [T]) {
     assert_eq!(dy.len(), shape.output_len(), "elements of the output");
     assert_eq!(weights.len(), shape.weight_len(), "elements of the weights");
     assert_eq!(dx.len(), shape.input_len(), "elements of the input");
@@ -96,6 +101,9 @@ pub fn conv_input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], wei
     }
     if winograd::applies(shape, size_of::<T>()) {
         return winograd::input_gradient(cpu, shape, dy, weights, dx);
+    }
+    if pointwise::applies(shape) {
+        return pointwise::input_gradient(cpu, shape, dy, weights, dx);
     }
     if depthwise::applies(shape) {
         return depthwise::input_gradient(cpu, shape, dy, weights, dx);
@@ -107,7 +115,7 @@ pub fn conv_input_gradient<T: Float>(cpu: &Cpu, shape: &ConvShape, dy: &[T], wei
 ///
 /// # Panics
 /// If a slice has not the length that `shape` says.
-pub fn conv_weight_gradient<T: Float>(
+pub fn conv_weight_gradient<T: Float + Real>(
     cpu: &Cpu,
     shape: &ConvShape,
     x: &[T],
@@ -126,6 +134,9 @@ pub fn conv_weight_gradient<T: Float>(
             bias_gradient::bias_gradient(cpu, dy, db);
         }
         return winograd::weight_gradient(cpu, shape, x, dy, dw);
+    }
+    if shape.n() > 0 && pointwise::applies(shape) {
+        return pointwise::weight_gradient(cpu, shape, x, dy, dw, db);
     }
     if shape.n() > 0 && depthwise::applies(shape) {
         return depthwise::weight_gradient(cpu, shape, x, dy, dw, db);
