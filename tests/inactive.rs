@@ -14,7 +14,7 @@ use tessera::model::{BrainModel, PopulationId, Selection};
 /// switched on and off and a few given spikes wake neurons elsewhere.
 const LATTICE: &str = r#"
 [run]
-duration = "150 ms"
+duration = "240 ms"
 dt = "0.5 ms"
 seed = 3
 
@@ -58,7 +58,7 @@ rule = "distance"
 kernel = "box"
 p = 0.9
 extent = "21 um"
-weight = "9 mV"
+weight = "16 mV"
 delay = { dist = "uniform", low = "0.5 ms", high = "2.5 ms" }
 autapses = false
 
@@ -90,7 +90,7 @@ stop = "120 ms"
 [stimulus.touch]
 kind = "dc"
 target = "few"
-amplitude = "400 pA"
+amplitude = "1500 pA"
 start = "100 ms"
 stop = "110 ms"
 "#;
@@ -119,7 +119,7 @@ fn told(sim: &Simulation) -> Told {
 
 fn run(options: SimOptions) -> (Told, Option<InactiveFigures>) {
     let mut sim = build(options);
-    sim.run(150.0).unwrap();
+    sim.run(240.0).unwrap();
     (told(&sim), sim.inactive())
 }
 
@@ -164,7 +164,7 @@ fn snapshots_hold_what_is_compressed() {
         let mut sim = build(options);
         let mut taken = Vec::new();
         // At rest, in the midst of the wave, and after it.
-        for until in [70.0, 97.0, 150.0] {
+        for until in [70.0, 97.0, 240.0] {
             sim.run(until - sim.time()).unwrap();
             taken.push(sim.snapshot().unwrap());
         }
@@ -181,7 +181,7 @@ fn snapshots_hold_what_is_compressed() {
     {
         let mut sim = build(options(threads, inactive));
         sim.restore(from).unwrap();
-        sim.run(150.0 - sim.time()).unwrap();
+        sim.run(240.0 - sim.time()).unwrap();
         assert_eq!(told(&sim), end, "from step {} on {threads} threads", from.step);
         assert!(state(&sim.snapshot().unwrap()) == state(&plain[2]));
     }

@@ -99,6 +99,11 @@ impl Rows {
         }
     }
 
+    /// Whether the memory of slots of the narrow or the wide row can be given back.
+    pub fn releases(&self, wide: bool) -> bool {
+        if wide { self.wide.releases() } else { self.narrow.releases() }
+    }
+
     /// Gives back the memory of slots `range` that nothing was added to since they were taken; it comes back when something
     /// is. Returns the bytes given back.
     ///

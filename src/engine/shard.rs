@@ -214,10 +214,11 @@ impl<T: Real> Shard<T> {
         let any_asleep = self.watch.is_some() && self.is_any_asleep();
         for Pathway { store, calendar, .. } in &mut self.pathways {
             let arriving = calendar.arriving(step);
+            self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
+            // Afterwards, when the records are in the cache.
             if let Some(watch) = &mut self.watch {
                 watch.mark(&store.arena, arriving, any_asleep);
             }
-            self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
             calendar.clear(step);
         }
         if let Some(drawn) = drawn {

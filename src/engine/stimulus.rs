@@ -25,6 +25,8 @@ pub(super) struct Stimulus<T> {
     active: Range<u64>,
     /// 1 for the neurons it acts on, 0 for the others, if not all.
     gains: Option<Vec<T>>,
+    /// With `gains`, for each unit of 32 neurons which of them it acts on.
+    units: Vec<u32>,
     kind: Kind<T>,
 }
 
@@ -130,6 +132,10 @@ impl<T: Real> Stimulus<T> {
             }
             gains
         });
+        let mut units = vec![0u32; padded / 32];
+        for (local, _) in chosen.iter().flatten() {
+            units[*local as usize / 32] |= 1 << (local % 32);
+        }
         let step_of = |time: f64| if time.is_finite() { (time / dt).round().max(0.0) as u64 } else { u64::MAX };
         let active = step_of(spec.start)..step_of(spec.stop);
         let name = format!("{}/{population}", spec.name);
@@ -197,7 +203,7 @@ impl<T: Real> Stimulus<T> {
                 pairs: chosen.unwrap_or_else(|| (0..part.len).map(|i| (i, part.first + i)).collect()),
             },
         };
-        Some(Self { origin, active, gains, kind })
+        Some(Self { origin, active, gains, units, kind })
     }
 
     /// Bytes it holds on the heap; values that several parts share count at the first part only.
@@ -264,7 +270,7 @@ impl<T: Real> Stimulus<T> {
                 let from = pairs.partition_point(|(local, _)| (*local as usize) < offset);
                 pairs.get(from).is_some_and(|(local, _)| (*local as usize) < offset + len)
             }
-            _ => self.gains.as_ref().is_none_or(|gains| gains[offset..offset + len].iter().any(|g| *g != T::ZERO)),
+            _ => self.gains.is_none() || self.units[offset / 32..(offset + len) / 32].iter().any(|unit| *unit != 0),
         }
     }
 
@@ -297,6 +303,7 @@ impl<T: Real> Stimulus<T> {
         }
         let Target { step, offset, len, inputs, current } = target;
         let gains = self.gains.as_ref().map(|g| &g[offset..offset + len]);
+        let units = &self.units[offset / 32..(offset + len) / 32];
         match &mut self.kind {
             Kind::Poisson(poisson) => {
                 let first = part_first + offset as u32;
@@ -304,8 +311,11 @@ impl<T: Real> Stimulus<T> {
                 match gains {
                     None => dispatch(isa, poisson.events(first, step, out)),
                     Some(gains) => {
-                        if gains.iter().all(|g| *g == T::ZERO) {
+                        if units.iter().all(|unit| *unit == 0) {
                             return;
+                        }
+                        if units.iter().all(|unit| *unit == u32::MAX) {
+                            return dispatch(isa, poisson.events(first, step, out));
                         }
                         let mut work = std::mem::take(&mut poisson.work);
                         work.clear();

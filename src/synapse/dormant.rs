@@ -111,6 +111,7 @@ impl Dormancy {
                 State::Packed(_) => self.fetch_group(store, at),
                 State::Released => {
                     self.in_file -= Arena::GROUP as u64;
+                    self.away -= 1;
                     self.records[at].state = State::Here;
                 }
             }
@@ -160,6 +161,7 @@ impl Dormancy {
                 }
                 Some(PutAway::InFile) => {
                     self.records[at].state = State::Released;
+                    self.away += 1;
                     self.in_file += Arena::GROUP as u64;
                 }
             }

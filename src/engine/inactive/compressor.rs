@@ -89,21 +89,22 @@ impl<T: Real> StateCompressor<T> {
 
     /// The value of a state variable of a neuron, if its block is compressed.
     pub fn value(&self, variable: usize, neuron: usize) -> Option<T> {
-        let values = self.block_values(variable, neuron / self.block)?;
+        let values = self.block_values(variable, neuron / self.block, &mut Codec::default())?;
         Some(values[neuron % self.block])
     }
 
-    fn block_values(&self, variable: usize, block: usize) -> Option<HugeVec<T>> {
+    fn block_values(&self, variable: usize, block: usize, codec: &mut Codec) -> Option<HugeVec<T>> {
         let packed = self.packed[block].as_ref()?;
         let mut values = HugeVec::zeroed(self.range(block).len());
-        Codec::default().peek(&packed[variable], Self::GRAIN, values.as_bytes_mut());
+        codec.peek(&packed[variable], Self::GRAIN, values.as_bytes_mut());
         Some(values)
     }
 
     /// Copies the values of all compressed blocks of a variable to their places in a copy of its column.
     pub fn fill_in(&self, variable: usize, column: &mut [T]) {
+        let mut codec = Codec::default();
         for block in 0..self.packed.len() {
-            if let Some(values) = self.block_values(variable, block) {
+            if let Some(values) = self.block_values(variable, block, &mut codec) {
                 let range = self.range(block);
                 let len = range.len().min(column.len().saturating_sub(range.start));
                 column[range.start..range.start + len].copy_from_slice(&values[..len]);

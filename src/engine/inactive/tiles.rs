@@ -3,8 +3,8 @@
 use super::StateCompressor;
 use super::figures::InactiveFigures;
 use super::resting::Resting;
-use crate::compute::HugeVec;
 use crate::compute::simd::Real;
+use crate::compute::{HugeVec, Rows};
 use crate::engine::shard::{RowKind, Slice, TILE};
 use crate::engine::stimulus::Hold;
 use crate::neuron::Stepper;
@@ -52,14 +52,15 @@ enum Drive {
 
 impl<T: Real> Tiles<T> {
     /// Of a slice, all awake.
-    pub fn new(slice: &Slice<T>, tolerance: Option<f64>, resting: Arc<Resting>) -> Self {
-        let Slice { part, first_neuron, stepper, stimuli, receptors, injected, .. } = slice;
-        let rows = receptors.iter().map(|receptor| match receptor.kind {
-            RowKind::None => 0,
-            RowKind::Narrow => size_of::<i16>(),
-            RowKind::Wide => size_of::<i32>(),
+    pub fn new(slice: &Slice<T>, rows: &Rows, tolerance: Option<f64>, resting: Arc<Resting>) -> Self {
+        let Slice { part, first_neuron, stepper, stimuli, receptors, refractory, injected, .. } = slice;
+        let of_rows = receptors.iter().map(|receptor| match receptor.kind {
+            RowKind::Narrow if rows.releases(false) => size_of::<i16>(),
+            RowKind::Wide if rows.releases(true) => size_of::<i32>(),
+            _ => 0,
         });
-        let beside = (TILE * (size_of::<u16>() + rows.sum::<usize>())) as u64;
+        let counters = if refractory.releases() { size_of::<u16>() } else { 0 };
+        let beside = (TILE * (counters + of_rows.sum::<usize>())) as u64;
         let padded = part.padded();
         let number = padded.div_ceil(TILE);
         let mut awake = vec![u64::MAX; number.div_ceil(64)];

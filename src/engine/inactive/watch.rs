@@ -62,7 +62,7 @@ pub(in crate::engine) fn install<T: Real>(
     let after = (options.after / dt).ceil() as u64;
     for shard in shards {
         for slice in &mut shard.slices {
-            let tiles = Tiles::new(slice, options.tolerance, resting.clone());
+            let tiles = Tiles::new(slice, &shard.rows, options.tolerance, resting.clone());
             slice.tiles = Some(Box::new(tiles));
         }
         shard.watch = Some(Box::new(Watch::new(shard, after.max(u64::from(longest) + 1), options, resting.clone())));
