@@ -8,6 +8,7 @@ mod convert_network;
 mod info;
 mod interrupt;
 mod model;
+mod partitions;
 mod plot;
 mod progress;
 mod resume;

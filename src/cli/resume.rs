@@ -1,6 +1,7 @@
 //! `tessera resume`: go on with a run from a checkpoint.
 
 use super::interrupt::Interrupt;
+use super::partitions::Cutting;
 use super::progress::{ProgressLine, biological};
 use super::simulate::{Job, Speech, record, simulate};
 use crate::config::RunSpec;
@@ -23,6 +24,8 @@ pub(super) struct ResumeArgs {
     #[arg(long)]
     isa: Option<String>,
     #[command(flatten)]
+    cutting: Cutting,
+    #[command(flatten)]
     speech: Speech,
     /// Run even if the estimate says that memory will not do.
     #[arg(long)]
@@ -35,6 +38,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     let bytes = std::fs::metadata(&path).map_or(0, |about| about.len());
     let mut spec = described(&run, args.until.as_deref())?;
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
+    args.cutting.apply(&mut spec);
     spec.output.dir.clone_from(&results);
     refuse_what_is_done(&results, &spec, snapshot.step)?;
     if !args.force {

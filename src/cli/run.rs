@@ -2,6 +2,7 @@
 
 use super::Source;
 use super::interrupt::Interrupt;
+use super::partitions::Cutting;
 use super::progress::ProgressLine;
 use super::simulate::{Job, Speech, record, simulate};
 use crate::config::RunSpec;
@@ -35,6 +36,8 @@ pub(super) struct RunArgs {
     #[arg(long)]
     isa: Option<String>,
     #[command(flatten)]
+    cutting: Cutting,
+    #[command(flatten)]
     speech: Speech,
     /// Run even if the estimate says that memory will not do.
     #[arg(long)]
@@ -62,6 +65,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let mut interrupt = Interrupt::listen();
     let mut spec = load(&args.source()?, args.speech.quiet)?;
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
+    args.cutting.apply(&mut spec);
     if let Some(out) = &args.out {
         spec.output.dir.clone_from(out);
     }

@@ -167,6 +167,7 @@ impl RunSpec {
             precision: self.run.precision,
             isa: self.run.isa.as_deref().map(Isa::parse).transpose()?,
             weight_bits: self.run.weight_bits,
+            cut: self.run.cut.clone(),
         })
     }
 

@@ -2,11 +2,12 @@
 
 use super::lay_out::ProbePlan;
 use super::recorder::{Layout, Spike};
-use super::shard::{Fault, PHASES, Shard, WAIT};
+use super::shard::{DELIVER, Fault, PHASES, Shard, UPDATE, WAIT};
 use super::snapshot::StateColumn;
 use crate::compute::clock::{Calibration, ticks};
 use crate::compute::simd::Real;
 use crate::compute::{Barrier, Crew, Isa, Mailbox};
+use crate::synapse::Store;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -36,6 +37,10 @@ pub(super) trait Machine: Send {
     fn send_again(&mut self, step: u64, spikes: &[Spike]);
     /// The longest delay there may be, steps.
     fn longest_delay(&self) -> u32;
+    /// Seconds of update and of delivery of every shard, since the start.
+    fn shard_seconds(&self) -> Vec<[f64; 2]>;
+    /// Gives the synapses of every shard away. The machine must not run again.
+    fn take_stores(&mut self) -> Vec<Vec<Store>>;
     /// A number that tells all synapses together from others, however they lie; `None` if they are damaged.
     fn synapse_sum(&self) -> Option<u64>;
 }
@@ -54,6 +59,7 @@ pub(super) struct Collected {
 #[derive(Debug, Clone, Default)]
 pub(super) struct MachineFigures {
     pub events: u64,
+    pub segments: u64,
     /// Seconds in each phase, mean over the workers.
     pub phases: [f64; PHASES.len()],
     /// Seconds of work (all phases but waiting), for each worker.
@@ -181,6 +187,7 @@ impl<T: Real> Machine for Shards<T> {
             let mut busy = 0.0;
             for shard in self.lock(worker).iter() {
                 figures.events += shard.events;
+                figures.segments += shard.segments;
                 figures.overflows += shard.rows.overflows();
                 for (phase, ticks) in shard.times.iter().enumerate() {
                     let seconds = *ticks as f64 * per_tick;
@@ -239,6 +246,20 @@ impl<T: Real> Machine for Shards<T> {
 
     fn longest_delay(&self) -> u32 {
         self.longest_of_all()
+    }
+
+    fn shard_seconds(&self) -> Vec<[f64; 2]> {
+        let per_tick = if self.total_ticks == 0 { 0.0 } else { self.seconds / self.total_ticks as f64 };
+        let workers = (0..self.crew.size()).flat_map(|worker| {
+            let of = |shard: &Shard<T>| [UPDATE, DELIVER].map(|phase| shard.times[phase] as f64 * per_tick);
+            self.lock(worker).iter().map(of).collect::<Vec<_>>()
+        });
+        workers.collect()
+    }
+
+    fn take_stores(&mut self) -> Vec<Vec<Store>> {
+        let shards = self.shards.iter_mut().flat_map(|w| w.get_mut().unwrap_or_else(|e| e.into_inner()));
+        shards.map(|shard| shard.pathways.drain(..).map(|pathway| pathway.store).collect()).collect()
     }
 
     fn synapse_sum(&self) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! How a network is run: time step, threads, precision.
 
+use super::cut::CutOptions;
 use crate::compute::Isa;
 use crate::error::{Error, Result};
 use crate::model::BrainModel;
@@ -43,6 +44,8 @@ pub struct SimOptions {
     pub isa: Option<Isa>,
     /// How finely weights are stored. Changes spikes, as a change of the weights would.
     pub weight_bits: WeightBits,
+    /// How the network is cut into shards, and when it is cut anew.
+    pub cut: CutOptions,
 }
 
 impl SimOptions {
@@ -50,7 +53,7 @@ impl SimOptions {
         if !(self.dt.is_finite() && self.dt > 0.0) {
             return Err(Error::invalid("run.dt", format!("{} ms is not above zero", self.dt)));
         }
-        Ok(())
+        self.cut.check()
     }
 
     /// Checks the options and what depends on them in the model; gives the instruction set to run on.
@@ -78,6 +81,13 @@ impl SimOptions {
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { dt: 0.1, threads: 0, precision: Precision::F32, isa: None, weight_bits: WeightBits::Auto }
+        Self {
+            dt: 0.1,
+            threads: 0,
+            precision: Precision::F32,
+            isa: None,
+            weight_bits: WeightBits::Auto,
+            cut: CutOptions::default(),
+        }
     }
 }
