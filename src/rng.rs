@@ -45,6 +45,8 @@ pub enum Purpose {
     Dropout = 11,
     /// Spikes that stand for numbers.
     Encode = 12,
+    /// The order in which blocks of neurons are dealt to shards. Spikes do not depend on it.
+    Partition = 13,
 }
 
 impl Key {

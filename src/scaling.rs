@@ -1,5 +1,9 @@
 //! Scaling benchmarks: the same network on different numbers of threads, repeated, with medians and spike digests.
 
+mod cost_model;
+
+pub use cost_model::{CostModel, MeasuredRun, Prediction, Price};
+
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use serde::Serialize;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tessera::config::{CheckpointSpec, OutputSpec, RecordKind, RunSpec, SpikesFormat, reference, schema};
-use tessera::engine::{Inactive, Precision};
+use tessera::engine::{CutOptions, CutStrategy, Inactive, Precision};
 use tessera::error::Fault;
 use tessera::model::{
     ConnectionRule, DelaySpec, Distribution, KernelShape, Placement, ProjectionSpec, Selection, StimulusKind,
@@ -53,6 +53,8 @@ fn run_lattice_and_output() {
     assert_eq!((spec.run.duration_ms, spec.run.dt_ms, spec.run.seed, spec.run.threads), (500.0, 0.1, 9, Some(3)));
     assert_eq!((spec.run.precision, spec.run.weight_bits), (Precision::F64, WeightBits::W32));
     assert_eq!(spec.run.isa.as_deref(), Some("portable"));
+    let cut = CutOptions { strategy: Some(CutStrategy::Random), shards: Some(5), rebalance: Some(0.25) };
+    assert_eq!(spec.run.cut, cut);
     assert_eq!(
         spec.output,
         OutputSpec { dir: "somewhere/else".into(), spikes_format: SpikesFormat::Csv, pictures: true, overwrite: false }

@@ -72,9 +72,8 @@ impl Case {
             dt: spec.run.dt_ms,
             threads: 1,
             precision: spec.run.precision,
-            isa: None,
             weight_bits: spec.run.weight_bits,
-            inactive: None,
+            ..SimOptions::default()
         };
         Self { name, network: spec.network, seed: spec.run.seed, options, duration: spec.run.duration_ms }
     }

@@ -1,14 +1,14 @@
 //! `tessera bench`: measurements.
 
 use super::bench_report::ReportArgs;
-use super::{FAILED, Source, run, say};
+use super::{DONE, FAILED, Source, run, say};
 use crate::bench::{BUILT_IN, ConfigBench, Item, Kind, Measurements};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::metrics::seconds;
 use crate::op_bench::{OpBench, Peer};
 use crate::plot;
-use crate::scaling::Scaling;
+use crate::scaling::{CostModel, Scaling};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -135,6 +135,10 @@ pub(super) struct ScalingArgs {
     /// Let the network grow with the number of threads.
     #[arg(long)]
     weak: bool,
+    /// Also run with more shards than threads, fit what a neuron, an event, a segment and a spike cost, and predict more
+    /// threads.
+    #[arg(long, conflicts_with_all = ["weak", "out"])]
+    model: bool,
     /// Print the measurements as one JSON object.
     #[arg(long)]
     json: bool,
@@ -160,6 +164,15 @@ fn scaling(args: &ScalingArgs) -> Result<u8> {
     spec.estimate().fits()?;
     for threads in &args.threads {
         super::positive_threads(*threads)?;
+    }
+    if args.model {
+        let model = CostModel::measure(&spec, &args.threads, args.repeats)?;
+        if args.json {
+            say!("{}", serde_json::to_string(&model).map_err(|e| Error::Usage(e.to_string()))?);
+        } else {
+            say!("{model}");
+        }
+        return Ok(DONE);
     }
     let scaling = if args.weak { Scaling::weak(&spec) } else { Scaling::strong(&spec) };
     let report = scaling.threads(args.threads.iter().copied()).repeats(args.repeats).run()?;

@@ -1,7 +1,7 @@
 //! `tessera info`: what a configuration describes, what a results folder holds; `tessera repair`.
 
 use super::simulate::say_inactive;
-use super::{DONE, FAILED, Source, check, model, run, say};
+use super::{DONE, FAILED, Source, check, model, partitions, run, say};
 use crate::config::RunSpec;
 use crate::error::{Error, Result};
 use crate::model::{BrainModel, SynapseStorage};
@@ -18,10 +18,16 @@ pub(super) struct InfoArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(flatten)]
+    partitions: partitions::Partitions,
+    #[command(flatten)]
     shown: model::Shown,
 }
 
 pub(super) fn info(args: &InfoArgs) -> Result<u8> {
+    if let Some(number) = args.partitions.asked_for() {
+        let source = Source { file: args.path.clone(), set: args.set.clone() };
+        return partitions::info(&source, &args.partitions, number, args.shown.json);
+    }
     if MappedModel::recognises(&args.path) {
         return model::info(&args.path, &args.shown);
     }

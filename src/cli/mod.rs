@@ -9,6 +9,7 @@ mod convert_network;
 mod info;
 mod interrupt;
 mod model;
+mod partitions;
 mod plot;
 mod profile;
 mod progress;

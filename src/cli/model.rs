@@ -25,9 +25,9 @@ pub(super) struct Shown {
     /// Check every array of a model file against its checksum.
     #[arg(long)]
     verify: bool,
-    /// Print neurons as JSON, one a line.
+    /// Print neurons as JSON, one a line; partitions as one object.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Shown {

@@ -1,6 +1,7 @@
 //! `tessera resume`: go on with a run from a checkpoint.
 
 use super::interrupt::Interrupt;
+use super::partitions::Cutting;
 use super::profile::{ProfileArgs, Watch};
 use super::progress::{ProgressLine, biological};
 use super::simulate::{Job, Speech, record, simulate};
@@ -25,6 +26,8 @@ pub(super) struct ResumeArgs {
     #[arg(long)]
     isa: Option<String>,
     #[command(flatten)]
+    cutting: Cutting,
+    #[command(flatten)]
     speech: Speech,
     #[command(flatten)]
     profile: ProfileArgs,
@@ -41,6 +44,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<u8> {
     let bytes = std::fs::metadata(&path).map_or(0, |about| about.len());
     let mut spec = described(&run, args.until.as_deref())?;
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
+    args.cutting.apply(&mut spec);
     spec.output.dir.clone_from(&results);
     refuse_what_is_done(&results, &spec, snapshot.step)?;
     if !args.force {

@@ -2,6 +2,7 @@
 
 use super::Source;
 use super::interrupt::Interrupt;
+use super::partitions::Cutting;
 use super::profile::{ProfileArgs, Watch};
 use super::progress::ProgressLine;
 use super::simulate::{Job, Speech, record, simulate};
@@ -37,6 +38,8 @@ pub(super) struct RunArgs {
     #[arg(long)]
     isa: Option<String>,
     #[command(flatten)]
+    cutting: Cutting,
+    #[command(flatten)]
     speech: Speech,
     #[command(flatten)]
     profile: ProfileArgs,
@@ -69,6 +72,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let mut spec = metrics::timed("check", || load(&args.source()?, args.speech.quiet))?;
     watch.ended("check");
     super::place(&mut spec, args.threads, args.isa.as_deref())?;
+    args.cutting.apply(&mut spec);
     if let Some(out) = &args.out {
         spec.output.dir.clone_from(out);
     }

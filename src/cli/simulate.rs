@@ -331,6 +331,7 @@ pub(super) fn summary(sim: &Simulation) -> RunSummary {
         phases_s: figures.phases_s.iter().map(|(name, s)| (name.clone(), *s)).collect(),
         peak_rss_bytes: metrics::peak_rss_bytes(),
         synapse_bytes: figures.synapse_bytes,
+        rebalances: (figures.rebalances > 0).then_some(figures.rebalances),
         spike_digest: figures.spike_digest,
         resident_bytes: metrics::resident_bytes(),
         inactive: sim.inactive(),
@@ -367,6 +368,9 @@ fn print_summary(summary: &RunSummary, figures: &Figures) {
     );
     let phases: Vec<_> = summary.phases_s.0.iter().map(|(name, s)| format!("{name} {s:.2} s")).collect();
     say!("phases     {}", phases.join(", "));
+    if figures.rebalances > 0 {
+        say!("cut anew   {} times by measured load", figures.rebalances);
+    }
     say!("activity   {} spikes, {} synaptic events", summary.spikes, summary.synaptic_events);
     for (name, rate) in &summary.rates_hz.0 {
         say!("           {name:<12} {rate:8.3} Hz");

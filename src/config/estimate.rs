@@ -77,6 +77,7 @@ impl Estimate {
             weight_bits: run.weight_bits,
             // What compression saves depends on the activity, which nobody knows before.
             inactive: None,
+            cut: run.cut.clone(),
         };
         let expected = Expected { synapses: &synapses_of, rate_hz, duration_ms: run.duration_ms };
         let (mut parts, construction) = forecast(network, run.seed, &options, &expected);

@@ -32,8 +32,8 @@ impl RunSpec {
     /// model file keeps of it.
     pub fn run_tables(&self) -> Value {
         let mut tables = Map::new();
-        // Threads are those of the machine that runs the file.
-        let RunOptions { duration_ms, dt_ms, seed, threads: _, precision, isa, weight_bits } = &self.run;
+        // Threads are those of the machine that runs the file; how it is cut, the file has.
+        let RunOptions { duration_ms, dt_ms, seed, threads: _, precision, isa, weight_bits, cut: _ } = &self.run;
         let mut run = json!({
             "duration": duration_ms, "dt": dt_ms, "seed": seed, "precision": precision.name(),
             "weight_bits": weight_bits.name(),

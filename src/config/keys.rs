@@ -182,7 +182,7 @@ pub(super) const TABLES: [Tables; 12] = [
     },
 ];
 
-pub(super) const RUN: [Key; 7] = [
+pub(super) const RUN: [Key; 10] = [
     with("duration", Quantity("ms", NonNegative), "\"1 s\"", "Biological time to simulate."),
     with("dt", Quantity("ms", Positive), "\"0.1 ms\"", "Time step. Delays and spike times are multiples of it."),
     with(
@@ -204,6 +204,26 @@ pub(super) const RUN: [Key; 7] = [
         Choice(&["auto", "16", "32"]),
         "\"auto\"",
         "Bits a stored weight has. `auto` takes 16 where the weights allow it.",
+    ),
+    key(
+        "partition",
+        Choice(&crate::engine::CutStrategy::NAMES),
+        "How neurons are dealt to the parts of the network that threads own: `zorder` (what is taken where absent) in \
+         runs of the numbering, along the Z-order curve on a lattice, of the same expected cost; `blocks` in boxes along \
+         the longest axis; `random` in random order, to compare with. Results do not depend on it.",
+    ),
+    key(
+        "shards",
+        Integer(1, crate::engine::MOST_SHARDS as i64),
+        "Number of such parts; one for each thread where absent, or a multiple where parts would be very large. Results \
+         do not depend on it.",
+    ),
+    key(
+        "rebalance",
+        Quantity("", Between(0.01, 100.0)),
+        "Cuts the network anew during the run, by measured load, where the busiest thread works longer than the mean by \
+         more than this (0.1: a tenth) and the rest of the run is long enough to win the time back; never where absent. \
+         Results do not depend on it.",
     ),
 ];
 

@@ -172,6 +172,7 @@ impl RunSpec {
             isa: self.run.isa.as_deref().map(Isa::parse).transpose()?,
             weight_bits: self.run.weight_bits,
             inactive: self.inactive,
+            cut: self.run.cut.clone(),
         })
     }
 

@@ -5,7 +5,7 @@ use super::quantity::show;
 use super::reader::{Context, Section};
 use super::tree::{Table, join};
 use crate::compute::Isa;
-use crate::engine::Precision;
+use crate::engine::{CutOptions, CutStrategy, Precision};
 use crate::synapse::WeightBits;
 use serde_json::Map;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct RunOptions {
     pub isa: Option<String>,
     /// How many bits a stored weight has.
     pub weight_bits: WeightBits,
+    /// How the network is cut into shards, and when it is cut anew.
+    pub cut: CutOptions,
 }
 
 /// Format of spike files.
@@ -84,6 +86,11 @@ pub(super) fn read_run(ctx: &Context, root: &Table) -> (Option<RunOptions>, serd
     let precision = section.choice("precision");
     let isa = section.choice("isa");
     let bits = section.choice("weight_bits");
+    let cut = CutOptions {
+        strategy: section.choice("partition").and_then(CutStrategy::named),
+        shards: section.integer("shards").map(|n| n as usize),
+        rebalance: section.quantity("rebalance"),
+    };
     if let Some(name) = isa
         && let Err(error) = Isa::parse(name)
     {
@@ -114,6 +121,7 @@ pub(super) fn read_run(ctx: &Context, root: &Table) -> (Option<RunOptions>, serd
             precision: Precision::named(precision?)?,
             isa: isa.map(str::to_owned),
             weight_bits: WeightBits::named(bits?)?,
+            cut,
         })
     })();
     (options, section.finish(None).into())

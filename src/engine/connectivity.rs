@@ -1,5 +1,7 @@
 //! [`Connectivity`]: all synapses of a network in the form in which a simulation streams over them.
 
+use super::cut::{CutOptions, CutStrategy, cut};
+use super::load::BlockLoads;
 use super::options::SimOptions;
 use super::partition::{Partition, Slot};
 use super::pathways::{self, Built};
@@ -21,6 +23,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Connectivity {
     pub(super) partition: Partition,
+    /// How it was cut, where that is known.
+    pub(super) strategy: Option<CutStrategy>,
+    /// What its blocks of neurons are expected to cost, where that has been asked.
+    pub(super) loads: Option<BlockLoads>,
     /// For each population, the grid of each receptor; `None` where no projection arrives.
     pub(super) grids: Vec<Vec<Option<WeightGrid>>>,
     /// Steps of each delay class, ascending.
@@ -107,10 +113,13 @@ impl Connectivity {
         let grid = |r: &Vec<WeightRange>| (!r.is_empty()).then(|| WeightGrid::choose(r, options.weight_bits));
         let grids: Vec<Vec<_>> = ranges.iter().map(|of| of.iter().map(grid).collect()).collect();
         let expected: f64 = wirings.iter().map(|w| w.expected()).sum();
-        let partition = partition_for(model, crew.size(), expected);
+        let loads = BlockLoads::of_wirings(model, &wirings, options.dt, crew);
+        let shards = options.cut.shards_for(model, crew.size(), expected);
+        let partition = cut(model, options.cut.chosen(), shards, &loads)?;
         let Built { stores, delays } = pathways::build(model, &wirings, &routings, &grids, &partition, crew)?;
         let generator = Generator::new(model, wirings, &grids, &partition, crew);
-        Ok(Self { partition, grids, delays, stores, generator, origin: None, synapse_sum: None })
+        let (strategy, loads) = (Some(options.cut.chosen()), Some(loads));
+        Ok(Self { partition, strategy, loads, grids, delays, stores, generator, origin: None, synapse_sum: None })
     }
 
     /// Number of shards: at most so many workers find work.
@@ -147,13 +156,31 @@ impl Connectivity {
         stored
     }
 
-    /// The same synapses, copied into as many shards as `crew` has workers for.
-    pub(super) fn relaid(&self, model: &BrainModel, crew: &Crew) -> Result<Self> {
-        let partition = partition_for(model, crew.size(), self.synapses() as f64);
+    /// These synapses as `options` wants them cut: as they are, or copied.
+    pub(super) fn cut_for(self, model: &BrainModel, options: &SimOptions, crew: &Crew) -> Result<Self> {
+        let CutOptions { strategy, shards, .. } = options.cut;
+        let enough = shards.map_or(self.shards() >= crew.size(), |shards| shards == self.shards());
+        if enough && strategy.is_none_or(|strategy| self.strategy == Some(strategy)) {
+            return Ok(self);
+        }
+        let loads = match &self.loads {
+            Some(loads) => loads.clone(),
+            None => BlockLoads::of_connectivity(model, &self, options.dt, crew)?,
+        };
+        let shards = options.cut.shards_for(model, crew.size(), self.synapses() as f64);
+        let partition = cut(model, options.cut.chosen(), shards, &loads)?;
+        let mut copy = self.relaid(model, partition, crew)?;
+        (copy.strategy, copy.loads) = (Some(options.cut.chosen()), Some(loads));
+        Ok(copy)
+    }
+
+    /// The same synapses, copied into the shards of `partition`.
+    pub(super) fn relaid(&self, model: &BrainModel, partition: Partition, crew: &Crew) -> Result<Self> {
         let Built { stores, delays } = pathways::repack(self, model, &partition, crew)?;
         let (grids, origin, synapse_sum) = (self.grids.clone(), None, self.synapse_sum);
         let generator = self.generator.as_ref().map(|generator| generator.relaid(model, &grids, &partition));
-        Ok(Self { partition, grids, delays, stores, generator, origin, synapse_sum })
+        let (strategy, loads) = (None, None);
+        Ok(Self { partition, strategy, loads, grids, delays, stores, generator, origin, synapse_sum })
     }
 
     /// Appends all synapses of a neuron (its number in the whole network) to `out`, in no particular order.
@@ -217,12 +244,4 @@ impl Connectivity {
 pub(super) struct Record {
     pub weight: i32,
     pub class: u16,
-}
-
-/// The cut of a network for a number of workers.
-fn partition_for(model: &BrainModel, workers: usize, synapses: f64) -> Partition {
-    let sizes: Vec<(u32, usize)> = model.populations().iter().map(|p| (p.size(), p.receptors().len())).collect();
-    let slots: usize = sizes.iter().map(|(n, r)| n.next_multiple_of(32) as usize * r).sum();
-    let shards = Partition::shards_for(workers, slots, synapses / f64::from(model.neurons().max(1)));
-    Partition::new(&sizes, shards)
 }

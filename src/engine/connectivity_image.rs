@@ -185,6 +185,8 @@ impl Connectivity {
         let origin = Some(path.to_owned());
         Ok(Self {
             partition,
+            strategy: None,
+            loads: None,
             grids,
             delays: shape.delays.clone(),
             stores,

@@ -47,9 +47,9 @@ pub fn forecast(net: &NetworkSpec, seed: u64, options: &SimOptions, expected: &E
         sizes.iter().zip(&receptors).map(|(n, r)| (u32::try_from(*n).unwrap_or(u32::MAX), r.len())).collect();
     let slots: usize = cut.iter().map(|(n, r)| n.next_multiple_of(32) as usize * r).sum();
     let neurons: u64 = sizes.iter().sum();
-    let kept = |(index, synapses): (usize, &f64)| if is_kept(net, index) { *synapses } else { 0.0 };
-    let total: f64 = expected.synapses.iter().enumerate().map(kept).sum();
-    let shards = Partition::shards_for(options.workers(), slots, total / neurons.max(1) as f64);
+    let total: f64 = expected.synapses.iter().sum();
+    let usual = || Partition::shards_for(options.workers(), slots, total / neurons.max(1) as f64);
+    let shards = options.cut.shards.unwrap_or_else(usual);
     let number = if options.precision == Precision::F64 { 8 } else { 4 };
 
     for (population, n) in net.populations.iter().zip(&sizes) {

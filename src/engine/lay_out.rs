@@ -126,6 +126,7 @@ fn lay_out_for<T: StatePrecision>(
             samples: Vec::new(),
             log: Vec::new(),
             events: 0,
+            segments: 0,
             times: [0; PHASES.len()],
             fault: None,
             scratch: Scratch::default(),

@@ -2,15 +2,16 @@
 
 use super::inactive::InactiveFigures;
 use super::lay_out::ProbePlan;
-use super::procedural::Procedural;
+use super::procedural::{Generator, Procedural};
 use super::recorder::{Layout, Spike};
-use super::shard::{Fault, PHASES, Shard, WAIT};
+use super::shard::{DELIVER, Fault, PHASES, Shard, UPDATE, WAIT};
 use super::snapshot::StateColumn;
 use super::step_trace::StepTraces;
 use crate::compute::clock::{Calibration, ticks};
 use crate::compute::simd::Real;
 use crate::compute::{Barrier, Crew, Isa, Mailbox};
 use crate::metrics::{MemorySnapshot, TraceThread};
+use crate::synapse::Store;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -42,6 +43,10 @@ pub(super) trait Machine: Send {
     fn longest_delay(&self) -> u32;
     /// What skipping and compression of neurons at rest did, if it is on, with steps of `dt` ms.
     fn inactive(&self, dt: f64) -> Option<InactiveFigures>;
+    /// Seconds of update and of delivery of every shard, since the start.
+    fn shard_seconds(&self) -> Vec<[f64; 2]>;
+    /// Gives the synapses of every shard away, and what draws those that are not kept. The machine must not run again.
+    fn take_synapses(&mut self) -> (Vec<Vec<Store>>, Option<Generator>);
     /// A number that tells all synapses together from others, however they lie; `None` if they are damaged.
     fn synapse_sum(&self) -> Option<u64>;
     /// Adds the memory of its parts.
@@ -66,6 +71,7 @@ pub(super) struct Collected {
 #[derive(Debug, Clone, Default)]
 pub(super) struct MachineFigures {
     pub events: u64,
+    pub segments: u64,
     /// Seconds in each phase, mean over the workers.
     pub phases: [f64; PHASES.len()],
     /// Seconds of work (all phases but waiting), for each worker.
@@ -232,6 +238,7 @@ impl<T: Real> Machine for Shards<T> {
             let mut busy = 0.0;
             for shard in self.lock(worker).iter() {
                 figures.events += shard.events;
+                figures.segments += shard.segments;
                 figures.overflows += shard.rows.overflows();
                 for (phase, ticks) in shard.times.iter().enumerate() {
                     let seconds = *ticks as f64 * per_tick;
@@ -318,6 +325,26 @@ impl<T: Real> Machine for Shards<T> {
             activity.tell(neurons, dt, figures);
         }
         figures
+    }
+
+    fn shard_seconds(&self) -> Vec<[f64; 2]> {
+        let per_tick = if self.total_ticks == 0 { 0.0 } else { self.seconds / self.total_ticks as f64 };
+        let workers = (0..self.crew.size()).flat_map(|worker| {
+            let of = |shard: &Shard<T>| [UPDATE, DELIVER].map(|phase| shard.times[phase] as f64 * per_tick);
+            self.lock(worker).iter().map(of).collect::<Vec<_>>()
+        });
+        workers.collect()
+    }
+
+    fn take_synapses(&mut self) -> (Vec<Vec<Store>>, Option<Generator>) {
+        let shards = self.shards.iter_mut().flat_map(|w| w.get_mut().unwrap_or_else(|e| e.into_inner()));
+        let stores = shards.map(|shard| {
+            if let Some(watch) = &mut shard.watch {
+                watch.fetch_all(&mut shard.pathways);
+            }
+            shard.pathways.drain(..).map(|pathway| pathway.store).collect()
+        });
+        (stores.collect(), self.procedural.take().map(Procedural::into_generator))
     }
 
     fn synapse_sum(&self) -> Option<u64> {

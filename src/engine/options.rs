@@ -1,5 +1,6 @@
 //! How a network is run: time step, threads, precision.
 
+use super::cut::CutOptions;
 use super::inactive::Inactive;
 use crate::compute::Isa;
 use crate::error::{Error, Result};
@@ -46,6 +47,8 @@ pub struct SimOptions {
     pub weight_bits: WeightBits,
     /// Whether neurons at rest are skipped and compressed, and when.
     pub inactive: Option<Inactive>,
+    /// How the network is cut into shards, and when it is cut anew.
+    pub cut: CutOptions,
 }
 
 impl SimOptions {
@@ -53,6 +56,7 @@ impl SimOptions {
         if !(self.dt.is_finite() && self.dt > 0.0) {
             return Err(Error::invalid("run.dt", format!("{} ms is not above zero", self.dt)));
         }
+        self.cut.check()?;
         self.inactive.as_ref().map_or(Ok(()), Inactive::check)
     }
 
@@ -88,6 +92,7 @@ impl Default for SimOptions {
             isa: None,
             weight_bits: WeightBits::Auto,
             inactive: None,
+            cut: CutOptions::default(),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Which neurons belong to which shard, and where each has its slots.
 //!
 //! A shard is the part of the network one worker owns: neurons, their synapses' records, their input rows. Every
-//! population is cut into consecutive runs of blocks of 32 neurons, one run a shard, so that shards get like parts
-//! of every population and, on a lattice, whole stretches of the Z-order curve. Results do not depend on the cut.
+//! population is cut into runs of blocks of 32 neurons (`cut` says where). Results do not depend on it.
 
 /// Neurons in a block: the unit of dealing to shards, of SIMD and of counter-based draws.
 pub const BLOCK: u32 = 32;
@@ -69,29 +68,6 @@ pub struct Slot {
 }
 
 impl Partition {
-    /// Cuts populations of the given (size, number of receptors) into `shards` shards.
-    pub fn new(populations: &[(u32, usize)], shards: usize) -> Self {
-        let mut dealt = 0usize;
-        let cuts = populations.iter().map(|(size, _)| {
-            let blocks = size.div_ceil(BLOCK) as usize;
-            // Whole groups of 128 neurons share their random words: cut there where that costs no balance.
-            let unit = if blocks >= 64 * shards { 4 } else { 1 };
-            let units = blocks.div_ceil(unit);
-            // What does not divide evenly goes to shards in turn, so that small populations spread too.
-            let share = |s: usize| ((units * s + dealt % shards) / shards * unit).min(blocks);
-            let cut = (0..shards).map(|s| (s, share(s), share(s + 1))).filter(|(_, from, to)| from < to);
-            let cut = cut.map(|(s, from, to)| {
-                let first = from as u32 * BLOCK;
-                (s, first, (to as u32 * BLOCK).min(*size) - first)
-            });
-            let cut: Vec<_> = cut.collect();
-            dealt += units % shards;
-            cut
-        });
-        let cuts: Vec<_> = cuts.collect();
-        Self::of_cuts(populations, shards, &cuts).expect("every neuron is dealt once")
-    }
-
     /// The partition in which population `p` has the parts `cuts[p]`: (shard, first neuron, number of neurons).
     /// `None` if they do not hold every neuron once, in order, in whole blocks.
     pub fn of_cuts(populations: &[(u32, usize)], shards: usize, cuts: &[Vec<(usize, u32, u32)>]) -> Option<Self> {
@@ -155,7 +131,16 @@ impl Partition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cut::{runs, stretches};
     use proptest::prelude::*;
+
+    /// A cut in which every block costs the same.
+    fn even(sizes: &[(u32, usize)], shards: usize) -> Partition {
+        let loads: Vec<_> = sizes.iter().map(|(n, _)| vec![1.0; n.div_ceil(BLOCK) as usize]).collect();
+        let owners = stretches(&loads, shards);
+        let runs: Vec<_> = owners.iter().zip(sizes).map(|(owners, (size, _))| runs(owners, *size)).collect();
+        Partition::of_cuts(sizes, shards, &runs).unwrap()
+    }
 
     proptest! {
         #[test]
@@ -163,7 +148,7 @@ mod tests {
             sizes in prop::collection::vec((1u32..20_000, 0usize..3), 1..6),
             shards in 1usize..9,
         ) {
-            let partition = Partition::new(&sizes, shards);
+            let partition = even(&sizes, shards);
             let cut = partition.parts.iter().zip(&partition.blocks);
             for (population, ((size, receptors), (parts, blocks))) in sizes.iter().zip(cut).enumerate() {
                 let mut next = 0;
@@ -190,7 +175,7 @@ mod tests {
 
         #[test]
         fn shards_are_even(size in 2_000u32..100_000, shards in 1usize..9) {
-            let partition = Partition::new(&[(size, 1), (size / 4, 1)], shards);
+            let partition = even(&[(size, 1), (size / 4, 1)], shards);
             let most = partition.slots.iter().max().unwrap();
             let least = partition.slots.iter().min().unwrap();
             prop_assert!(most - least <= 4 * 32 * 2 + 64);

@@ -327,6 +327,11 @@ impl Procedural {
         Self { transits, scratch: slots.iter().map(|_| Mutex::default()).collect(), generator }
     }
 
+    /// What draws the synapses.
+    pub fn into_generator(self) -> Generator {
+        self.generator
+    }
+
     /// Number of synapses.
     pub fn synapses(&self) -> u64 {
         self.generator.synapses

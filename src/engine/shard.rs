@@ -124,6 +124,8 @@ pub(super) struct Shard<T: Real> {
     /// Spikes since they were last collected: step and neuron of the whole network.
     pub log: Vec<(u64, u32)>,
     pub events: u64,
+    /// Segments delivered.
+    pub segments: u64,
     /// Ticks spent in each phase but waiting, which is not the shard's.
     pub times: [u64; 4],
     pub fault: Option<Fault>,
@@ -214,6 +216,7 @@ impl<T: Real> Shard<T> {
         let any_asleep = self.watch.is_some() && self.is_any_asleep();
         for Pathway { store, calendar, .. } in &mut self.pathways {
             let arriving = calendar.arriving(step);
+            self.segments += arriving.len() as u64;
             self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
             // Afterwards, when the records are in the cache.
             if let Some(watch) = &mut self.watch {

@@ -6,6 +6,7 @@ use super::inactive::InactiveFigures;
 use super::lay_out;
 use super::machine::{Collected, Machine, MachineFigures};
 use super::options::SimOptions;
+use super::rebalance::Cut;
 use super::recorder::{Layout, PopulationLayout, Recorder, Spike, StateRecording, StateSample};
 use super::shard::{Fault, PHASES, What};
 use super::snapshot::Counters;
@@ -63,6 +64,8 @@ pub struct Figures {
     pub spikes: u64,
     /// Synaptic events: records delivered.
     pub synaptic_events: u64,
+    /// Segments delivered in this process: synapses of one spike with the same delay onto the same shard.
+    pub segments: u64,
     /// Spikes of each population.
     pub population_spikes: Vec<u64>,
     /// Seconds by phase, mean over the workers; `record` is that of the collecting thread.
@@ -71,6 +74,8 @@ pub struct Figures {
     pub busy_s: Vec<f64>,
     /// Additions that overflowed their row and took the exact detour.
     pub row_overflows: u64,
+    /// How often the network was cut anew by measured load in this process.
+    pub rebalances: u64,
     /// Digest of all spikes.
     pub spike_digest: String,
 }
@@ -123,6 +128,8 @@ pub struct Simulation {
     pub(super) options: SimOptions,
     /// Tells the network from others, once somebody has asked.
     pub(super) network: Option<u64>,
+    /// How the network is cut into shards, and how even that is.
+    pub(super) cut: Cut,
 }
 
 /// How many steps are run between two collections: about as many as take [`Stretch::AIM`].
@@ -169,7 +176,7 @@ impl Simulation {
     }
 
     /// Lays the neurons of a network out beside synapses that were made before. Where there are fewer shards than
-    /// threads, the synapses are first copied into as many.
+    /// threads, or `options` asks for another cut, the synapses are first copied into such shards.
     ///
     /// # Errors
     /// As [`new`](Self::new), and if the synapses lie in a file that is damaged.
@@ -181,8 +188,7 @@ impl Simulation {
         let isa = options.check_for(&model)?;
         let crew = Crew::new(options.workers());
         assert_eq!(connectivity.partition.parts.len(), model.populations().len(), "synapses are of this network");
-        let connectivity =
-            if connectivity.shards() < crew.size() { connectivity.relaid(&model, &crew)? } else { connectivity };
+        let connectivity = connectivity.cut_for(&model, &options, &crew)?;
         Self::assemble(model, connectivity, options, isa, crew, start)
     }
 
@@ -198,6 +204,7 @@ impl Simulation {
         let threads = crew.size();
         let weights = connectivity.stored_weights(&model);
         let (origin, synapse_sum) = (connectivity.origin.clone(), connectivity.synapse_sum);
+        let cut = Cut::of(&connectivity);
         let machine = lay_out::lay_out(&model, connectivity, &options, isa, crew)?;
         let populations = model
             .populations()
@@ -223,10 +230,12 @@ impl Simulation {
             simulated_ms: 0.0,
             spikes: 0,
             synaptic_events: 0,
+            segments: 0,
             population_spikes: vec![0; layout.populations.len()],
             phases_s: BTreeMap::new(),
             busy_s: Vec::new(),
             row_overflows: 0,
+            rebalances: 0,
             spike_digest: Digest::default().hex(),
         };
         Ok(Self {
@@ -256,6 +265,7 @@ impl Simulation {
             model,
             options,
             network: None,
+            cut,
         })
     }
 
@@ -400,6 +410,12 @@ impl Simulation {
                 outcome = Outcome::Interrupted;
                 break;
             }
+            if self.options.cut.rebalance.is_some() && self.step < until {
+                result = self.rebalance_if_due(until - self.step);
+                if result.is_err() {
+                    break;
+                }
+            }
         }
         self.figures.sim_s += begin.elapsed().as_secs_f64();
         self.figures.simulated_ms = self.step as f64 * self.options.dt;
@@ -479,12 +495,13 @@ impl Simulation {
 
     /// Figures so far.
     pub fn figures(&self) -> Figures {
-        let MachineFigures { events, phases, busy, overflows, synapse_bytes, .. } = self.machine.figures();
+        let MachineFigures { events, segments, phases, busy, overflows, synapse_bytes, .. } = self.machine.figures();
         let mut figures = self.figures.clone();
         // What is under way of procedural projections grows as it is needed.
         figures.synapse_bytes = synapse_bytes;
         figures.synaptic_events = self.carried.synaptic_events + events;
-        figures.busy_s = busy;
+        figures.segments += segments;
+        figures.busy_s = self.cut.with_earlier(busy);
         figures.row_overflows = self.carried.row_overflows + overflows;
         figures.phases_s = PHASES.iter().map(|name| (*name).to_owned()).zip(phases).collect();
         figures.phases_s.insert("record".to_owned(), self.record_s);

@@ -166,28 +166,12 @@ impl Simulation {
         self.start()?;
         let network = self.network()?;
         let recorders = self.recorders.iter_mut().map(|r| r.checkpoint()).collect::<Result<_>>()?;
-        let precision = self.options.precision;
-        let mut populations = Vec::new();
-        for (number, (layout, variables)) in self.layout.populations.iter().zip(&self.variables).enumerate() {
-            let size = layout.size as usize;
-            let mut columns = vec![StateColumn::zeroed(precision, size); variables.len()];
-            let mut refractory = vec![0; size];
-            self.machine.take_population(number, &mut columns, &mut refractory);
-            let columns = variables.iter().cloned().zip(columns).collect();
-            populations.push(PopulationState { name: layout.name.clone(), columns, refractory });
-        }
-        let mut processes = Vec::new();
-        for origin in self.processes() {
-            let (stimulus, population, size) = self.process(origin);
-            let mut state = vec![0.0; size];
-            self.machine.take_process(origin, &mut state);
-            processes.push(ProcessState { stimulus, population, state });
-        }
+        let (populations, processes) = self.states();
         let figures = self.figures();
         Ok(Snapshot {
             step: self.step,
             dt: self.options.dt,
-            precision,
+            precision: self.options.precision,
             seed: self.model.seed(),
             network,
             populations,
@@ -214,13 +198,7 @@ impl Simulation {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.refuse_when_started("snapshots are restored")?;
         self.check_snapshot(snapshot)?;
-        for (number, population) in snapshot.populations.iter().enumerate() {
-            let columns: Vec<StateColumn> = population.columns.iter().map(|(_, column)| column.clone()).collect();
-            self.machine.put_population(number, &columns, &population.refractory);
-        }
-        for (origin, process) in self.processes().into_iter().zip(&snapshot.processes) {
-            self.machine.put_process(origin, &process.state);
-        }
+        self.put_states(&snapshot.populations, &snapshot.processes);
         self.machine.send_again(snapshot.step, &snapshot.in_flight);
         self.step = snapshot.step;
         self.in_flight.clone_from(&snapshot.in_flight);
@@ -299,6 +277,39 @@ impl Simulation {
             Ok(())
         } else {
             refuse("the checkpoint does not fit the network it says it is of".to_owned())
+        }
+    }
+
+    /// The state of all neurons and processes.
+    pub(super) fn states(&self) -> (Vec<PopulationState>, Vec<ProcessState>) {
+        let precision = self.options.precision;
+        let mut populations = Vec::new();
+        for (number, (layout, variables)) in self.layout.populations.iter().zip(&self.variables).enumerate() {
+            let size = layout.size as usize;
+            let mut columns = vec![StateColumn::zeroed(precision, size); variables.len()];
+            let mut refractory = vec![0; size];
+            self.machine.take_population(number, &mut columns, &mut refractory);
+            let columns = variables.iter().cloned().zip(columns).collect();
+            populations.push(PopulationState { name: layout.name.clone(), columns, refractory });
+        }
+        let mut processes = Vec::new();
+        for origin in self.processes() {
+            let (stimulus, population, size) = self.process(origin);
+            let mut state = vec![0.0; size];
+            self.machine.take_process(origin, &mut state);
+            processes.push(ProcessState { stimulus, population, state });
+        }
+        (populations, processes)
+    }
+
+    /// The reverse of [`states`](Self::states).
+    pub(super) fn put_states(&mut self, populations: &[PopulationState], processes: &[ProcessState]) {
+        for (number, population) in populations.iter().enumerate() {
+            let columns: Vec<StateColumn> = population.columns.iter().map(|(_, column)| column.clone()).collect();
+            self.machine.put_population(number, &columns, &population.refractory);
+        }
+        for (origin, process) in self.processes().into_iter().zip(processes) {
+            self.machine.put_process(origin, &process.state);
         }
     }
 

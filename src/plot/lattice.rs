@@ -159,7 +159,7 @@ impl<'a> LatticeMap<'a> {
         let (mut sheet, area) = Sheet::new(self.size, &self.title, &subtitle);
         let highest = rates.iter().flatten().flatten().copied().fold(0.0, f64::max);
         let map = ColourMap::new();
-        let grid = self.grid(&sheet, map_area(&sheet, area), panels.len());
+        let grid = grid(self.activity.shape, self.slices, &sheet, map_area(&sheet, area), panels.len());
         for (i, (panel, rates)) in panels.iter().zip(&rates).enumerate() {
             let area = grid.place(i % grid.columns, i / grid.columns);
             let room = if grid.columns == 1 { f64::INFINITY } else { grid.width + grid.gap * 0.6 };
@@ -201,46 +201,6 @@ impl<'a> LatticeMap<'a> {
         (0..ny).rev().flat_map(row).collect()
     }
 
-    /// The number of columns that makes the panels largest; one for each z where that is what columns mean and the
-    /// panels do not become tiny.
-    fn grid(&self, sheet: &Sheet, area: Area, panels: usize) -> Grid {
-        let nz = self.activity.shape[2] as usize;
-        if self.slices == Slices::EachZ && nz <= panels {
-            let grid = self.grid_of(sheet, area, panels, nz);
-            if grid.width.max(grid.height) > 24.0 * sheet.unit {
-                return grid;
-            }
-        }
-        let mut best = self.grid_of(sheet, area, panels, 1);
-        for columns in 2..=panels {
-            let grid = self.grid_of(sheet, area, panels, columns);
-            // The first of equals: fewer columns.
-            if grid.scale > best.scale * 1.000_001 {
-                best = grid;
-            }
-        }
-        best
-    }
-
-    fn grid_of(&self, sheet: &Sheet, area: Area, panels: usize, columns: usize) -> Grid {
-        let [nx, ny, ..] = self.activity.shape;
-        let size = sheet.small();
-        let rows = panels.div_ceil(columns);
-        // Names and numbers go when they would take more room than the panels.
-        let tight = area.height / rows as f64 <= size * 4.0;
-        let (top, gap) = if tight { (size * 0.4, size * 0.4) } else { (size * 1.7, size * 0.9) };
-        let digits = font::width(&(ny - 1).to_string(), size, Weight::Regular);
-        let area = area.inset(digits + size, 0.0, size * 0.3, size * 1.6);
-        let across = (area.width - gap * (columns - 1) as f64) / columns as f64;
-        let down = area.height / rows as f64 - top;
-        let scale = (across / f64::from(nx)).min(down / f64::from(ny)).max(0.0);
-        // Cells of whole pixels are evenly wide; that is worth more than the last few pixels of a panel.
-        let side = if scale >= 4.0 { scale.floor() } else { scale };
-        let length = |cells: u32| (side * f64::from(cells)).max(2.0);
-        let origin = (area.x, area.y);
-        Grid { columns, rows, scale, width: length(nx), height: length(ny), gap, top, origin }
-    }
-
     #[expect(clippy::too_many_arguments, reason = "one call, from the loop over panels")]
     fn draw_panel(
         &self,
@@ -267,22 +227,62 @@ impl<'a> LatticeMap<'a> {
     }
 }
 
+/// The number of columns that makes the panels of (x, y) cells largest; one for each z where that is what columns mean and
+/// the panels do not become tiny.
+pub(super) fn grid(shape: [u32; 4], slices: Slices, sheet: &Sheet, area: Area, panels: usize) -> Grid {
+    let nz = shape[2] as usize;
+    if slices == Slices::EachZ && nz <= panels {
+        let grid = grid_of(shape, sheet, area, panels, nz);
+        if grid.width.max(grid.height) > 24.0 * sheet.unit {
+            return grid;
+        }
+    }
+    let mut best = grid_of(shape, sheet, area, panels, 1);
+    for columns in 2..=panels {
+        let grid = grid_of(shape, sheet, area, panels, columns);
+        // The first of equals: fewer columns.
+        if grid.scale > best.scale * 1.000_001 {
+            best = grid;
+        }
+    }
+    best
+}
+
+fn grid_of(shape: [u32; 4], sheet: &Sheet, area: Area, panels: usize, columns: usize) -> Grid {
+    let [nx, ny, ..] = shape;
+    let size = sheet.small();
+    let rows = panels.div_ceil(columns);
+    // Names and numbers go when they would take more room than the panels.
+    let tight = area.height / rows as f64 <= size * 4.0;
+    let (top, gap) = if tight { (size * 0.4, size * 0.4) } else { (size * 1.7, size * 0.9) };
+    let digits = font::width(&(ny - 1).to_string(), size, Weight::Regular);
+    let area = area.inset(digits + size, 0.0, size * 0.3, size * 1.6);
+    let across = (area.width - gap * (columns - 1) as f64) / columns as f64;
+    let down = area.height / rows as f64 - top;
+    let scale = (across / f64::from(nx)).min(down / f64::from(ny)).max(0.0);
+    // Cells of whole pixels are evenly wide; that is worth more than the last few pixels of a panel.
+    let side = if scale >= 4.0 { scale.floor() } else { scale };
+    let length = |cells: u32| (side * f64::from(cells)).max(2.0);
+    let origin = (area.x, area.y);
+    Grid { columns, rows, scale, width: length(nx), height: length(ny), gap, top, origin }
+}
+
 /// Where the panels lie: all of one size, left-aligned.
-struct Grid {
-    columns: usize,
-    rows: usize,
+pub(super) struct Grid {
+    pub columns: usize,
+    pub rows: usize,
     /// Pixels a cell could have.
     scale: f64,
-    width: f64,
-    height: f64,
-    gap: f64,
+    pub width: f64,
+    pub height: f64,
+    pub gap: f64,
     /// Room above each panel, for its name.
-    top: f64,
+    pub top: f64,
     origin: (f64, f64),
 }
 
 impl Grid {
-    fn place(&self, column: usize, row: usize) -> Area {
+    pub fn place(&self, column: usize, row: usize) -> Area {
         let (x, y) = self.origin;
         Area {
             x: x + (self.width + self.gap) * column as f64,
@@ -294,7 +294,7 @@ impl Grid {
     }
 }
 
-fn label_y(sheet: &mut Sheet, area: Area, cells: u32) {
+pub(super) fn label_y(sheet: &mut Sheet, area: Area, cells: u32) {
     let size = sheet.small();
     let left = area.x - size * 0.5;
     if area.height < size {
@@ -309,7 +309,7 @@ fn label_y(sheet: &mut Sheet, area: Area, cells: u32) {
     }
 }
 
-fn label_x(sheet: &mut Sheet, area: Area, cells: u32) {
+pub(super) fn label_x(sheet: &mut Sheet, area: Area, cells: u32) {
     let size = sheet.small();
     let below = area.bottom() + size * 1.2;
     if area.width < size {

@@ -1,7 +1,7 @@
 //! Pictures of results: spikes, rates, distributions, state variables, lattice activity and scaling, as SVG and PNG.
 //!
 //! Each kind of picture is a plain struct that borrows its data ([`Raster`], [`Rates`], [`Histograms`], [`Traces`],
-//! [`LatticeMap`], [`Scaling`]); its `picture` method lays it out for one [`Size`] and returns a [`Picture`], which is
+//! [`LatticeMap`], [`PartitionMap`], [`Scaling`]); its `picture` method lays it out for one [`Size`] and returns a [`Picture`], which is
 //! saved in both formats or handed out as text and bytes. The numbers behind them are in [`statistics`].
 //!
 //! Letters are drawn as outlines of an embedded font, so a picture needs no font on the machine that shows it and
@@ -13,6 +13,7 @@ mod colour;
 mod font;
 mod histograms;
 mod lattice;
+mod partitions;
 mod png;
 mod raster;
 mod rates;
@@ -26,6 +27,7 @@ mod traces;
 pub use canvas::{Picture, Size};
 pub use histograms::Histograms;
 pub use lattice::{LatticeActivity, LatticeMap, Slices};
+pub use partitions::PartitionMap;
 pub use raster::Raster;
 pub use rates::Rates;
 pub use scaling::{Scaling, ScalingPoint};

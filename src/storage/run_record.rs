@@ -61,6 +61,9 @@ pub struct RunSummary {
     pub resident_bytes: u64,
     /// Memory of the synapses, bytes.
     pub synapse_bytes: u64,
+    /// How often the network was cut anew by measured load; absent where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalances: Option<u64>,
     /// Digest of all spikes: the same for the same network and seed on any machine and with any number of threads.
     pub spike_digest: String,
     /// What skipping and compressing neurons at rest did, if it was on.

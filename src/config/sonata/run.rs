@@ -3,7 +3,7 @@
 use super::super::quantity;
 use super::super::run::{RunOptions, off_grid};
 use crate::compute::Isa;
-use crate::engine::Precision;
+use crate::engine::{CutOptions, Precision};
 use crate::interop::sonata::{Config, Findings, Item};
 use crate::synapse::WeightBits;
 
@@ -133,7 +133,8 @@ pub(super) fn read(config: &Config, overrides: &[String], findings: &mut Finding
         Some("auto") => WeightBits::Auto,
         _ => WEIGHT_BITS,
     };
-    Some(RunOptions { duration_ms, dt_ms, seed, threads, precision, isa, weight_bits })
+    let cut = CutOptions::default();
+    Some(RunOptions { duration_ms, dt_ms, seed, threads, precision, isa, weight_bits, cut })
 }
 
 fn warn_of_conditions(config: &Config, findings: &mut Findings) {

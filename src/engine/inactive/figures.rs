@@ -3,7 +3,7 @@
 use crate::compute::CodecFigures;
 use serde::{Deserialize, Serialize};
 
-/// What skipping and compression did since the simulation was built.
+/// What skipping and compression did since the simulation was built, or last cut anew.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct InactiveFigures {
     /// Time at which the first stretch of `active_fraction` begins, ms.
