@@ -262,6 +262,23 @@ fn conv(device: &Device) -> Result<Vec<Case>> {
             }));
         }
     }
+    let depthwise = ConvOptions { groups: 128, ..padded };
+    for (name, [n, inputs, outputs, size, taps], options) in [
+        ("conv 1x1 64->256 32x32", [32, 64, 256, 32, 1], ConvOptions::default()),
+        ("conv depthwise 128 56x56", [8, 128, 128, 56, 3], depthwise),
+    ] {
+        let products = n * size * size * outputs * (inputs / options.groups) * taps * taps;
+        let x = Tensor::normal(0.0, 1.0, [n, inputs, size, size], Key([11, 9]), device)?.channels_last()?;
+        let dy = Tensor::normal(0.0, 1.0, [n, outputs, size, size], Key([12, 9]), device)?.channels_last()?;
+        let layer = Conv2d::new(inputs, outputs, [taps, taps], options, device, &mut InitRng::new(2))?;
+        let (one, input, leaf) = (layer.clone(), x.clone(), x.requires_grad());
+        let work = 2.0 * products as f64;
+        let forward = move || forget(|| one.forward(&input));
+        cases.push(case(format!("{name} forward"), Work::Operations(work), forward));
+        cases.push(case(format!("{name} forward + backward"), Work::Operations(3.0 * work), move || {
+            layer.forward(&leaf)?.backward_with(&dy).map(drop)
+        }));
+    }
     let net = lenet(device)?;
     let sgd = Sgd { lr: 1e-4, ..Default::default() }.over(net.parameters())?;
     let x = Tensor::normal(0.0, 1.0, [64, 1, 28, 28], Key([4, 3]), device)?;

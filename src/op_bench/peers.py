@@ -222,6 +222,16 @@ def conv():
                        lambda: torch.autograd.grad(layer(leaf), every, dy), BASE + suffix)
         onnx(f"conv {inputs}->{outputs} 32x32 forward", nn.Conv2d(inputs, outputs, 3, padding=1),
              torch.randn(32, inputs, 32, 32))
+    for name, n, inputs, outputs, size, taps, groups in (("conv 1x1 64->256 32x32", 32, 64, 256, 32, 1, 1),
+                                                         ("conv depthwise 128 56x56", 8, 128, 128, 56, 3, 128)):
+        memory = torch.channels_last
+        layer = nn.Conv2d(inputs, outputs, taps, padding=taps // 2, groups=groups).to(memory_format=memory)
+        x = torch.randn(n, inputs, size, size).to(memory_format=memory)
+        report(f"{name} forward", quiet(lambda: layer(x)), BASE + " channels_last")
+        leaf, dy = x.clone().requires_grad_(), torch.randn_like(layer(x))
+        every = (leaf, *layer.parameters())
+        report(f"{name} forward + backward",
+               lambda: torch.autograd.grad(layer(leaf), every, dy), BASE + " channels_last")
     net = LeNet()
     x, y = torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))
     training("LeNet training step, batch 64", net, torch.optim.SGD(net.parameters(), lr=1e-4, fused=True), x, y)

@@ -2,8 +2,8 @@
 //!
 //! Memory order is channels-last throughout, see [`ConvShape`]. One dimension is a height of 1.
 //!
-//! Convolutions of three by three taps with many channels take Winograd's F(4x4, 3x3), see [`ConvAlgorithm`]; all others
-//! are computed directly:
+//! Convolutions of three by three taps with many channels take Winograd's F(4x4, 3x3), see [`ConvAlgorithm`]; windows of one
+//! pixel are products of matrices; all others are computed directly:
 //!
 //! Each output element is one chain of fused multiply-adds that starts from the bias and goes over the taps, row by row,
 //! and within a tap over the channels, both ascending (for the gradient of the input, over the taps descending). Taps in

@@ -76,7 +76,7 @@ pub(super) fn weight_gradient<T: Float + Real>(
     let (partial, all) = partial.as_mut_slice().split_at_mut(segments * each);
     {
         let parts = Parts::new(&mut *partial);
-        let segment = |segment: usize, product: &dyn Fn(Mat<'_, T>, Mat<'_, T>, MatMut<'_, T>)| {
+        let segment = |segment: usize, alone: bool| {
             // SAFETY: every segment has sums of its own.
             let sums = unsafe { parts.piece(segment * each..(segment + 1) * each) };
             sums.fill(<T as Default>::default());
@@ -86,16 +86,19 @@ pub(super) fn weight_gradient<T: Float + Real>(
                 let count = block.min(end - first);
                 let x = Mat::row_major(&x[first * inputs..], count, inputs);
                 let gradient = &dy[first * outputs..(first + count) * outputs];
-                product(x.t(), Mat::row_major(gradient, count, outputs), MatMut::row_major(own, inputs, outputs));
+                let (right, sums) = (Mat::row_major(gradient, count, outputs), MatMut::row_major(own, inputs, outputs));
+                if alone {
+                    gemm_serial(cpu.isa, Store::Add, x.t(), right, sums, Epilogue::none());
+                } else {
+                    gemm(cpu, Store::Add, x.t(), right, sums, Epilogue::none());
+                }
                 dispatch(cpu.isa, Sums { dy: gradient, sums: own_bias });
             }
         };
         if segments > 1 {
-            cpu.crew.for_each(segments, &|index| {
-                segment(index, &|x, dy, dw| gemm_serial(cpu.isa, Store::Add, x, dy, dw, Epilogue::none()));
-            });
+            cpu.crew.for_each(segments, &|index| segment(index, true));
         } else {
-            segment(0, &|x, dy, dw| gemm(cpu, Store::Add, x, dy, dw, Epilogue::none()));
+            segment(0, false);
         }
     }
     add_blocks(cpu, partial, each, [Some(&mut *all)]);

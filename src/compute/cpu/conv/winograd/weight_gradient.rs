@@ -107,6 +107,9 @@ pub(in crate::compute::cpu::conv) fn weight_gradient<T: Float>(
     });
 }
 
+/// `deal(count, job)` runs `job` with every number below `count`.
+type Deal<'a> = dyn Fn(usize, &(dyn Fn(usize) + Sync)) + 'a;
+
 /// What all blocks have in common.
 struct Pass<'a, T: 'static> {
     grid: Grid,
@@ -123,8 +126,8 @@ struct Pass<'a, T: 'static> {
 }
 
 impl<T: Float> Pass<'_, T> {
-    /// The sums of some tiles, block by block; `deal(count, job)` runs `job` with every number below `count`.
-    fn segment(&self, cpu: &Cpu, tiles: Range<usize>, sums: &mut [T], deal: &dyn Fn(usize, &(dyn Fn(usize) + Sync))) {
+    /// The sums of some tiles, block by block.
+    fn segment(&self, cpu: &Cpu, tiles: Range<usize>, sums: &mut [T], deal: &Deal<'_>) {
         let (c_in, c_out) = (self.x.channels, self.dy.channels);
         let (x_row, dy_row) = (row_of(c_in, self.lanes), row_of(c_out, self.lanes));
         let (x_step, dy_step) = (odd_lines::<T>(self.block * x_row), odd_lines::<T>(self.block * dy_row));
