@@ -62,7 +62,7 @@ fn run_lattice_and_output() {
     let every_wall = Some(Duration::from_secs(10));
     let checkpoint = CheckpointSpec { every: Some(500), every_wall, keep: 5, on_signal: false };
     assert_eq!(spec.checkpoint, Some(checkpoint));
-    assert_eq!(spec.inactive, Some(Inactive { after: 25.0, synapses: false, tolerance: None }));
+    assert_eq!(spec.inactive, Some(Inactive { after: 25.0, synapses: false, tolerance: Some(1e-6) }));
     let lattice = spec.network.lattice.as_ref().unwrap();
     assert_eq!((lattice.shape, lattice.spacing), ([8, 6, 4, 2], [10.0, 20.0, 30.0, 40.0]));
     assert_eq!(lattice.periodic, [true, false, false, true]);

@@ -213,20 +213,19 @@ impl<T: Real> Shard<T> {
 
     /// Adds what arrives in `step` to the input rows.
     pub fn deliver(&mut self, isa: Isa, step: u64, drawn: Option<Arriving<'_>>) {
-        let any_asleep = self.watch.is_some() && self.is_any_asleep();
         for Pathway { store, calendar, .. } in &mut self.pathways {
             let arriving = calendar.arriving(step);
             self.segments += arriving.len() as u64;
             self.events += store.arena.deliver(isa, arriving, &mut self.rows, &mut self.scratch.delivery);
             // Afterwards, when the records are in the cache.
             if let Some(watch) = &mut self.watch {
-                watch.mark(&store.arena, arriving, any_asleep);
+                watch.mark(&store.arena, arriving);
             }
             calendar.clear(step);
         }
         if let Some(drawn) = drawn {
             if let Some(watch) = &mut self.watch {
-                watch.mark_drawn(&drawn, any_asleep);
+                watch.mark_drawn(&drawn);
             }
             self.events += drawn.deliver(&mut self.rows);
         }
@@ -259,10 +258,6 @@ impl<T: Real> Shard<T> {
                 }
             }
         }
-    }
-
-    fn is_any_asleep(&self) -> bool {
-        self.slices.iter().filter_map(|slice| slice.tiles.as_ref()).any(|tiles| tiles.asleep() > 0)
     }
 
     /// One step between two barriers, timed by phase; gives the ticks at its beginning and after each phase.
@@ -315,7 +310,7 @@ impl<T: Real> Slice<T> {
     ) -> bool {
         let padded = self.part.padded();
         let mut finite = true;
-        let Some(mut tiles) = self.tiles.take() else {
+        let Some(mut tiles) = self.tiles.take_if(|tiles| looks || tiles.asleep() > 0) else {
             let mut offset = 0;
             while offset < padded {
                 let len = TILE.min(padded - offset);

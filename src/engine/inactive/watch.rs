@@ -39,6 +39,10 @@ pub(in crate::engine) struct Watch {
     /// For each pathway, once there is something to put away.
     dormant: Vec<Option<Dormancy>>,
     tiles: usize,
+    /// Neurons of the shard.
+    neurons: u64,
+    /// Blocks at rest; counted when that may have changed.
+    asleep: usize,
     /// Neurons stepped.
     activity: Option<Activity>,
     /// Since the last look: events marked, blocks skipped.
@@ -73,10 +77,11 @@ impl Watch {
     fn new<T: Real>(shard: &Shard<T>, after: u64, options: &Inactive, resting: Arc<Resting>) -> Self {
         let marks = (shard.rows.slots() >> MARK) + 1;
         let mut of_mark: Vec<Vec<(u32, u32)>> = vec![Vec::new(); marks];
-        let mut tiles = 0;
+        let (mut tiles, mut neurons) = (0, 0);
         for (number, slice) in shard.slices.iter().enumerate() {
             let padded = slice.part.padded();
             tiles += padded.div_ceil(TILE);
+            neurons += u64::from(slice.part.len);
             for receptor in slice.receptors.iter().filter(|r| !matches!(r.kind, RowKind::None)) {
                 for tile in 0..padded.div_ceil(TILE) {
                     let (first, last) = (tile * TILE, ((tile + 1) * TILE).min(padded) - 1);
@@ -102,6 +107,8 @@ impl Watch {
             targets,
             dormant: shard.pathways.iter().map(|_| None).collect(),
             tiles,
+            neurons,
+            asleep: 0,
             activity: None,
             marked: 0,
             skipped: 0,
@@ -143,8 +150,8 @@ impl Watch {
 
     /// Notes where the events of `segments` go, if anybody there may be asleep.
     #[inline]
-    pub fn mark(&mut self, arena: &Arena, segments: &[Segment], any_asleep: bool) {
-        if any_asleep {
+    pub fn mark(&mut self, arena: &Arena, segments: &[Segment]) {
+        if self.asleep > 0 {
             arena.mark(segments, MARK, &mut self.marks);
             self.marked += segments.iter().map(|segment| u64::from(segment.count())).sum::<u64>();
         }
@@ -153,51 +160,52 @@ impl Watch {
     /// As [`mark`](Self::mark), for synapses that are drawn.
     #[inline]
     pub fn mark_drawn(&mut self, drawn: &Arriving<'_>, any_asleep: bool) {
-        if any_asleep {
+        if self.asleep > 0 {
             self.marked += drawn.mark(MARK, &mut self.marks);
         }
     }
 
     /// Wakes the blocks that events or stimuli reach in `step`.
     pub fn rouse<T: Real>(&mut self, step: u64, slices: &mut [Slice<T>]) {
-        let asleep = asleep(slices);
-        if asleep > 0 {
-            for word in 0..self.marks.len() / 8 {
-                let eight: &mut [u8; 8] = (&mut self.marks[word * 8..word * 8 + 8]).try_into().expect("eight bytes");
-                if u64::from_ne_bytes(*eight) == 0 {
-                    continue;
-                }
-                let marked = std::mem::take(eight);
-                for mark in (0..8).filter(|i| marked[*i] != 0).map(|i| word * 8 + i) {
-                    for target in self.starts[mark]..self.starts[mark + 1] {
-                        let (slice, tile) = self.targets[target as usize];
-                        let Slice { tiles, columns, .. } = &mut slices[slice as usize];
-                        if let Some(tiles) = tiles {
-                            tiles.wake(tile as usize, columns);
-                        }
-                    }
-                }
+        let activity = self.activity.get_or_insert_with(|| Activity::new(step, CHECK));
+        if self.asleep == 0 {
+            activity.note(self.neurons);
+            return;
+        }
+        for word in 0..self.marks.len() / 8 {
+            let eight: &mut [u8; 8] = (&mut self.marks[word * 8..word * 8 + 8]).try_into().expect("eight bytes");
+            if u64::from_ne_bytes(*eight) == 0 {
+                continue;
             }
-            for Slice { tiles, columns, .. } in slices.iter_mut() {
-                if let Some(tiles) = tiles {
-                    tiles.wake_by_stimuli(step, columns);
+            let marked = std::mem::take(eight);
+            for mark in (0..8).filter(|i| marked[*i] != 0).map(|i| word * 8 + i) {
+                for target in self.starts[mark]..self.starts[mark + 1] {
+                    let (slice, tile) = self.targets[target as usize];
+                    let Slice { tiles, columns, .. } = &mut slices[slice as usize];
+                    if let Some(tiles) = tiles {
+                        tiles.wake(tile as usize, columns);
+                    }
                 }
             }
         }
         let mut stepped = 0u64;
-        for Slice { tiles, part, .. } in slices.iter() {
+        self.asleep = 0;
+        for Slice { tiles, columns, part, .. } in slices.iter_mut() {
             let Some(tiles) = tiles else { continue };
-            // Tiles hold as many neurons each, but for the last; that is near enough for a share.
+            tiles.wake_by_stimuli(step, columns);
+            // Blocks hold as many neurons each, but for the last; that is near enough for a share.
             let awake = (tiles.number() - tiles.asleep()) as u64;
             stepped += awake * u64::from(part.len) / tiles.number() as u64;
-            self.skipped += tiles.asleep() as u64;
+            self.asleep += tiles.asleep();
         }
-        self.activity.get_or_insert_with(|| Activity::new(step, CHECK)).note(stepped);
+        activity.note(stepped);
+        self.skipped += self.asleep as u64;
     }
 
     /// After a step in which blocks were looked at: decides whether sleeping pays, and puts memory away.
     pub fn tend<T: Real>(&mut self, step: u64, slices: &mut [Slice<T>], pathways: &mut [Pathway], rows: &mut Rows) {
-        let asleep = asleep(slices);
+        let asleep = slices.iter().filter_map(|slice| slice.tiles.as_ref()).map(|tiles| tiles.asleep()).sum();
+        self.asleep = asleep;
         let (marked, skipped) = (std::mem::take(&mut self.marked), std::mem::take(&mut self.skipped));
         if asleep > 0 && (asleep * FEW < self.tiles || marked > skipped.saturating_mul(EVENTS_OF_A_STEP).max(1)) {
             for Slice { tiles, columns, .. } in slices.iter_mut() {
@@ -205,6 +213,7 @@ impl Watch {
                     tiles.wake_all(columns);
                 }
             }
+            self.asleep = 0;
             self.from = step + PAUSE * CHECK;
             return;
         }
@@ -239,12 +248,6 @@ impl Watch {
             (_, None) => {}
         }
     }
-}
-
-/// Blocks at rest of all slices.
-#[inline]
-pub(super) fn asleep<T: Real>(slices: &[Slice<T>]) -> usize {
-    slices.iter().filter_map(|slice| slice.tiles.as_ref()).map(|tiles| tiles.asleep()).sum()
 }
 
 /// Compresses the blocks of a slice that have rested since `since`, with their refractory counters and input sums.
