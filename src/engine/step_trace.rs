@@ -31,16 +31,32 @@ pub(super) struct StepTrace {
     waits: Vec<Wait>,
 }
 
+/// Half a cache line, as a step may take no longer than a microsecond.
+#[derive(Clone, Copy)]
 struct ShardStep {
     step: u64,
-    /// Ticks at the beginning and after each of the first three phases.
-    at: [u64; 4],
+    start: u64,
+    /// Ticks of each of the first three phases; those of longer ones end at the largest number.
+    took: [u32; 3],
 }
 
+#[derive(Clone, Copy)]
 struct Wait {
     step: u64,
     start: u64,
-    end: u64,
+    took: u32,
+}
+
+/// Ticks between two readings of the clock.
+fn between(start: u64, end: u64) -> u32 {
+    u32::try_from(end.wrapping_sub(start)).unwrap_or(u32::MAX)
+}
+
+/// An empty list with room that was touched: the first steps are not to wait for pages.
+fn roomy<T: Copy>(filler: T, room: usize) -> Vec<T> {
+    let mut list = vec![filler; room];
+    list.clear();
+    list
 }
 
 impl StepTraces {
@@ -70,13 +86,16 @@ impl StepTraces {
                 let (name, duration_ns) = (names[phase].clone(), ns(to) - start_ns);
                 events.push(TraceEvent { name, start_ns, duration_ns, step: Some(step) });
             };
-            for ShardStep { step, at } in trace.steps.iter().filter(|kept| kept.step.is_multiple_of(every)) {
+            for ShardStep { step, start, took } in trace.steps.iter().filter(|kept| kept.step.is_multiple_of(every)) {
+                let mut at = *start;
                 for phase in [EXCHANGE, DELIVER, UPDATE] {
-                    add(phase, *step, at[phase], at[phase + 1]);
+                    let end = at.wrapping_add(u64::from(took[phase]));
+                    add(phase, *step, at, end);
+                    at = end;
                 }
             }
-            for Wait { step, start, end } in trace.waits.iter().filter(|kept| kept.step.is_multiple_of(every)) {
-                add(WAIT, *step, *start, *end);
+            for Wait { step, start, took } in trace.waits.iter().filter(|kept| kept.step.is_multiple_of(every)) {
+                add(WAIT, *step, *start, start.wrapping_add(u64::from(*took)));
             }
             TraceThread { name: format!("worker {worker}"), events, dropped: 0, shortest_ns: 0 }
         });
@@ -86,13 +105,16 @@ impl StepTraces {
 
 impl StepTrace {
     fn with_room(room: usize) -> Self {
-        Self { every: 1, room, steps: Vec::with_capacity(room), waits: Vec::new() }
+        let step = ShardStep { step: 1, start: 1, took: [1; 3] };
+        let wait = Wait { step: 1, start: 1, took: 1 };
+        Self { every: 1, room, steps: roomy(step, room), waits: roomy(wait, room) }
     }
 
     /// A shard took a step; `at` are the ticks at its beginning and after each phase.
     pub fn note_step(&mut self, step: u64, at: &[u64; 4]) {
         if step.is_multiple_of(self.every) {
-            self.steps.push(ShardStep { step, at: *at });
+            let took = [between(at[0], at[1]), between(at[1], at[2]), between(at[2], at[3])];
+            self.steps.push(ShardStep { step, start: at[0], took });
             // Shards of one step stay together: a step is dropped with all its shards or not at all.
             if self.steps.len() >= self.room && self.steps[0].step != step {
                 self.every *= 2;
@@ -105,7 +127,7 @@ impl StepTrace {
     /// The worker waited for the others at the end of a step.
     pub fn note_wait(&mut self, step: u64, start: u64, end: u64) {
         if step.is_multiple_of(self.every) {
-            self.waits.push(Wait { step, start, end });
+            self.waits.push(Wait { step, start, took: between(start, end) });
         }
     }
 }
