@@ -155,9 +155,10 @@ fn expected_in_degrees_move_the_cuts() {
     let options = SimOptions { threads: 2, ..SimOptions::default() };
     let report = tessera::engine::PartitionReport::of_model(&model, &options, 2).unwrap();
     let [a, b] = &report.partitions[..] else { panic!("two partitions") };
-    // By numbers of neurons alone all 200,000 synapses would lie in the first.
-    assert!(a.synapses > 0 && b.synapses > 0 && a.neurons < b.neurons, "{a:?} {b:?}");
-    assert!(report.load.imbalance < 0.1, "{:?}", report.load);
+    // By numbers of neurons alone, both would have 3,000.
+    assert!(a.neurons + 400 < b.neurons && a.synapses == 200_000, "{a:?} {b:?}");
+    assert!(a.cut_synapses > 90_000 && b.cut_synapses == 0 && a.boundary_neurons == 500, "{a:?} {b:?}");
+    assert!(report.load.imbalance < 0.01, "{:?}", report.load);
 }
 
 #[test]
@@ -196,7 +197,7 @@ fn info_shows_partitions_and_draws_them() {
         assert!(std::fs::read_to_string(&picture).unwrap().contains("<svg"));
         let (done, _, error) = tessera(&[&args[..], &small].concat());
         assert!(!done && error.contains("exists"), "{error}");
-        let (_, printed, _) = tessera(&[&args[..5], &small, &["--json"]].concat());
+        let (_, printed, _) = tessera(&[&args[..6], &small, &["--json"]].concat());
         let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
         let parts = report["partitions"].as_array().unwrap();
         let sum = |key: &str| parts.iter().map(|p| p[key].as_u64().unwrap()).sum::<u64>();

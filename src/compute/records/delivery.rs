@@ -10,9 +10,8 @@ use crate::compute::simd::{Kernel, Lanes, dispatch};
 const CHUNK: usize = 32;
 /// How many lines ahead memory is asked for.
 const AHEAD: usize = 64;
-/// How many packed segments ahead memory is asked for: of 8-byte records, and of 4-byte records.
+/// How many packed segments ahead memory is asked for.
 const AHEAD_PACKED: usize = 12;
-const AHEAD_SHORT: usize = 48;
 
 impl Arena {
     /// Adds the records of `segments` to `rows`; returns their number. `work` is scratch memory.
@@ -67,7 +66,11 @@ impl Kernel<f32> for Deliver<'_> {
         unsafe {
             match self.arena.format {
                 Format::Lines => deliver_lines(self.arena, self.segments, self.rows, self.work),
-                Format::Packed4 => deliver_short(self.arena, self.segments, self.rows, self.work),
+                Format::Packed4 => {
+                    let cells = self.rows.cells().0;
+                    let words = self.arena.words().cast::<u32>();
+                    deliver_packed(words, self.segments, |record| add_narrow(cells, self.rows, record))
+                }
                 Format::Packed8 => {
                     let cells = self.rows.cells().1;
                     let words = self.arena.words();
@@ -238,79 +241,6 @@ unsafe fn deliver_lines(arena: &Arena, segments: &[Segment], rows: &mut Rows, wo
             buffer.cast::<[u32; LINE]>().write_unaligned(rest);
             filled -= i;
             events += i as u64;
-        }
-        for i in 0..filled {
-            add_narrow(cells, rows, *buffer.add(i));
-        }
-        events + filled as u64
-    }
-}
-
-/// Asks for the records of a short segment; longer ones are rare where this is used, and the processor sees them coming.
-#[inline(always)]
-fn prefetch_short(base: *const u32, segment: Segment) {
-    let at = base.wrapping_add(segment.first() as usize);
-    prefetch(at);
-    prefetch(at.wrapping_add((segment.count() as usize).min(2 * LINE) - 1));
-}
-
-const _: () = assert!(Arena::TAIL * 8 >= LINE * 4);
-
-/// Packed records of 4 bytes. Segments are short, so that a loop over each would end in a mispredicted jump as often as
-/// not: sixteen records are copied whatever the count, the next segment overwrites what was too many, and the additions
-/// run over the buffer.
-///
-/// # Safety
-/// See [`Deliver::run`].
-#[inline(always)]
-unsafe fn deliver_short(arena: &Arena, segments: &[Segment], rows: &mut Rows, work: &mut DeliveryScratch) -> u64 {
-    /// Records from which on the buffer is emptied.
-    const FULL: usize = CHUNK * LINE;
-    if work.buffer.is_empty() {
-        work.buffer.resize((CHUNK + 2) * LINE, 0);
-    }
-    let base = arena.words().cast::<u32>();
-    // SAFETY: `buffer` holds `FULL` records and two lines; whole lines may be read behind the last record, since an arena
-    // ends in a tail of more words than that.
-    unsafe {
-        let buffer = work.buffer.as_mut_ptr();
-        let cells = rows.cells().0;
-        let (mut filled, mut events) = (0usize, 0u64);
-        for segment in &segments[..AHEAD_SHORT.min(segments.len())] {
-            prefetch_short(base, *segment);
-        }
-        for (i, segment) in segments.iter().enumerate() {
-            if let Some(ahead) = segments.get(i + AHEAD_SHORT) {
-                prefetch_short(base, *ahead);
-            }
-            let mut at = base.add(segment.first() as usize);
-            let mut left = segment.count() as usize;
-            loop {
-                let take = left.min(LINE);
-                let records = at.cast::<[u32; LINE]>().read_unaligned();
-                buffer.add(filled).cast::<[u32; LINE]>().write_unaligned(records);
-                filled += take;
-                if filled >= FULL {
-                    let mut i = 0;
-                    while i + LINE <= filled {
-                        let records = buffer.add(i);
-                        macro_rules! add_all {
-                            ($($k:literal)*) => { $( add_narrow(cells, rows, *records.add($k)); )* };
-                        }
-                        add_all!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-                        i += LINE;
-                    }
-                    let rest = buffer.add(i).cast::<[u32; LINE]>().read_unaligned();
-                    buffer.cast::<[u32; LINE]>().write_unaligned(rest);
-                    filled -= i;
-                    events += i as u64;
-                }
-                left -= take;
-                if left == 0 {
-                    break;
-                }
-                at = at.add(LINE);
-            }
         }
         for i in 0..filled {
             add_narrow(cells, rows, *buffer.add(i));

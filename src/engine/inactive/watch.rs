@@ -159,7 +159,7 @@ impl Watch {
 
     /// As [`mark`](Self::mark), for synapses that are drawn.
     #[inline]
-    pub fn mark_drawn(&mut self, drawn: &Arriving<'_>, any_asleep: bool) {
+    pub fn mark_drawn(&mut self, drawn: &Arriving<'_>) {
         if self.asleep > 0 {
             self.marked += drawn.mark(MARK, &mut self.marks);
         }
