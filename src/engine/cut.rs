@@ -275,7 +275,8 @@ mod tests {
             let owners = shuffled(seed, &[vec![1.0; blocks]], shards);
             let mut counts = vec![0usize; shards];
             owners[0].iter().for_each(|o| counts[*o as usize] += 1);
-            prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 4);
+            // One unit of four blocks more or less, and the last unit may be a single block.
+            prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 7);
         }
     }
 

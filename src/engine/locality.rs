@@ -15,6 +15,9 @@ const SOURCES: u32 = 256;
 /// Most accesses of a stretch.
 const MOST_ACCESSES: usize = 1 << 18;
 
+/// Appends the targets (population, index) of a source, given by population and index.
+pub(super) type TargetsOf<'a> = dyn FnMut(usize, u32, &mut Vec<(u32, u32)>) -> Result<()> + 'a;
+
 /// Scores of a numbering.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Locality {
@@ -72,11 +75,7 @@ impl Order {
     }
 
     /// See [`Locality::line_reuse`]; `targets` appends those of a source.
-    pub fn line_reuse(
-        &self,
-        model: &BrainModel,
-        targets: &mut dyn FnMut(usize, u32, &mut Vec<(u32, u32)>) -> Result<()>,
-    ) -> Result<f64> {
+    pub fn line_reuse(&self, model: &BrainModel, targets: &mut TargetsOf<'_>) -> Result<f64> {
         let (mut hits, mut accesses) = (0u64, 0u64);
         let mut found = Vec::new();
         for (number, population) in model.populations().iter().enumerate() {
