@@ -7,7 +7,8 @@ use tessera::config::RunSpec;
 use tessera::engine::{Inactive, InactiveFigures, Precision, SimOptions, Simulation, Snapshot, StateRecording};
 use tessera::engine::{Recorder, StateSample};
 use tessera::error::Result;
-use tessera::model::{BrainModel, PopulationId, Selection};
+use tessera::model::{BrainModel, Distribution, NetworkSpec, PopulationId, Selection};
+use tessera::neuron::{LifEuler, LifPscDelta, LifPscExp};
 
 /// A lattice of 524,288 neurons, large enough that arrays of one shard or two have pages of their own. A wave that a
 /// short stimulus sets off runs through a part of it, over synapses that were compressed before; a current that is
@@ -256,4 +257,35 @@ fn enabled_decides() {
         read(&["inactive.after=2 ms", "inactive.synapses=false"]),
         Some(Inactive { after: 2.0, synapses: false, tolerance: None })
     );
+}
+
+/// With a tolerance blocks rest while they still decay, and are then as near to rest as it says.
+#[test]
+fn a_tolerance_bounds_the_error() {
+    let tolerance = 1e-3;
+    let run = |tolerance: Option<f64>, until: f64| {
+        let mut net = NetworkSpec::default();
+        let exp = LifPscExp { tau_m: 10.0, e_l: -70.0, v_th: -55.0, ..LifPscExp::default() };
+        let a = net.population("exp", 3000, exp).unwrap();
+        let b = net.population("delta", 1500, LifPscDelta { tau_m: 10.0, ..LifPscDelta::default() }).unwrap();
+        let c =
+            net.population("euler", 1024, LifEuler { tau_m: 10.0, v_rest: 0.0, v_reset: 0.0, v_th: 15.0, t_ref: 2.0 });
+        for (population, low, high) in [(a, -74.0, -60.0), (b, -72.0, -57.0), (c.unwrap(), -5.0, 10.0)] {
+            net.vary(population, "v_m", Distribution::Uniform { low, high }).unwrap();
+        }
+        let inactive = Some(Inactive { after: 0.0, synapses: true, tolerance });
+        let options = SimOptions { threads: 2, inactive, ..SimOptions::default() };
+        let mut sim = Simulation::new(BrainModel::build(&net, 5).unwrap(), options).unwrap();
+        sim.run(until).unwrap();
+        let v = |p: usize, n: u32| (0..n).map(|i| sim.state(PopulationId(p), "v_m", i).unwrap()).collect::<Vec<_>>();
+        (sim.inactive().unwrap(), [v(0, 3000), v(1, 1500), v(2, 1024)].concat())
+    };
+    let (early, v) = run(Some(tolerance), 100.0);
+    assert_eq!(early.resting, early.blocks);
+    assert_eq!(run(None, 100.0).0.resting, 0, "bits take longer to come to rest");
+    let (_, exact) = run(None, 400.0);
+    for (v, exact) in v.iter().zip(&exact) {
+        assert!((v - exact).abs() <= tolerance * 15.0 * 1.001, "{v} is not {exact}");
+    }
+    assert!(v.iter().zip(&exact).any(|(v, exact)| v != exact));
 }
