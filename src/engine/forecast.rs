@@ -39,8 +39,7 @@ const PROBED: usize = 64;
 
 /// Memory while the network runs, by part, and bytes that construction takes beyond it for a while.
 pub fn forecast(net: &NetworkSpec, seed: u64, options: &SimOptions, expected: &Expected<'_>) -> (MemorySnapshot, u64) {
-    let mut memory = MemorySnapshot::default();
-    memory.name = "estimate".to_owned();
+    let mut memory = MemorySnapshot { name: "estimate".to_owned(), ..MemorySnapshot::default() };
     let sizes: Vec<u64> = net.populations.iter().map(|p| p.placement.size(&p.name, seed)).collect();
     let receptors: Vec<Vec<Receptor>> = net.populations.iter().map(receptors).collect();
     let cut: Vec<(u32, usize)> =
