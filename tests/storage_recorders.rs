@@ -249,6 +249,7 @@ fn record(dir: &OutputDir) -> RunRecord {
         summary: Some(summary),
         resumed_ms: vec![12.5],
         checkpoints: Some(CheckpointCost { number: 3, seconds: 0.25, bytes: 4096 }),
+        profile: None,
         files: dir.results().unwrap(),
     }
 }
