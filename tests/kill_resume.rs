@@ -147,7 +147,9 @@ fn killed_runs_come_to_the_same_end() {
             // A third of the kills falls into the first tenth, where runs are set up and records are taken up again.
             let span = if below(3) == 0 { span / 10 } else { span };
             let wait = if last { Duration::MAX } else { span * below(1000) / 1000 };
-            if disturb(&args, wait) {
+            // A run may be complete and yet be killed before its process has ended.
+            let complete = || RunRecord::read(&out).is_ok_and(|record| record.status == RunStatus::Complete);
+            if disturb(&args, wait) || complete() {
                 tally.ended_before_the_kill += u32::from(!last);
                 break;
             }

@@ -67,7 +67,8 @@ pub(super) fn html(
         let from = svg.find("<svg").unwrap_or(0);
         add(&mut page, format_args!("<figure>{}</figure>\n", &svg[from..]));
     }
-    let data = json.replace("</", "<\\/");
+    // So that nothing in it can end the script or begin a comment.
+    let data = json.replace('<', "\\u003c");
     add(&mut page, format_args!("<script type=\"application/json\" id=\"report\">\n{data}</script>\n</body></html>\n"));
     page
 }

@@ -81,8 +81,9 @@ impl Estimate {
         };
         let expected = Expected { synapses: &synapses_of, rate_hz, duration_ms: run.duration_ms };
         let (mut parts, construction) = forecast(network, run.seed, &options, &expected);
-        let memory_bytes = BASE_BYTES as u64 + parts.counted() + construction;
-        (parts.resident_bytes, parts.high_water_bytes) = (BASE_BYTES as u64 + parts.counted(), memory_bytes);
+        let running = (BASE_BYTES as u64).saturating_add(parts.counted());
+        let memory_bytes = running.saturating_add(construction);
+        (parts.resident_bytes, parts.high_water_bytes) = (running, memory_bytes);
         Self {
             neurons: sizes.iter().sum::<f64>() as u64,
             synapses,

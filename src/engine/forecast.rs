@@ -42,10 +42,10 @@ pub fn forecast(net: &NetworkSpec, seed: u64, options: &SimOptions, expected: &E
     let mut memory = MemorySnapshot { name: "estimate".to_owned(), ..MemorySnapshot::default() };
     let sizes: Vec<u64> = net.populations.iter().map(|p| p.placement.size(&p.name, seed)).collect();
     let receptors: Vec<Vec<Receptor>> = net.populations.iter().map(receptors).collect();
-    let cut: Vec<(u32, usize)> =
-        sizes.iter().zip(&receptors).map(|(n, r)| (u32::try_from(*n).unwrap_or(u32::MAX), r.len())).collect();
-    let slots: usize = cut.iter().map(|(n, r)| n.next_multiple_of(32) as usize * r).sum();
-    let neurons: u64 = sizes.iter().sum();
+    let cut: Vec<(u64, usize)> = sizes.iter().zip(&receptors).map(|(n, r)| (*n, r.len())).collect();
+    let slots =
+        cut.iter().fold(0usize, |sum, (n, r)| sum.saturating_add((n.next_multiple_of(32) as usize).saturating_mul(*r)));
+    let neurons = sizes.iter().fold(0u64, |sum, n| sum.saturating_add(*n));
     let total: f64 = expected.synapses.iter().sum();
     let usual = || Partition::shards_for(options.workers(), slots, total / neurons.max(1) as f64);
     let shards = options.cut.shards.unwrap_or_else(usual);
@@ -81,8 +81,9 @@ pub fn forecast(net: &NetworkSpec, seed: u64, options: &SimOptions, expected: &E
     // While synapses are drawn, the tables of sources are there twice and some rules keep lists; state, calendars and
     // buffers come afterwards.
     let later = [part::STATE, part::CALENDAR, part::BUFFERS, part::ROWS, part::LOGS, part::STIMULI];
-    let later: u64 = later.iter().map(|name| memory.bytes(name)).sum();
-    let construction = (synapses.lists as u64 + stores * neurons * 8).saturating_sub(later);
+    let later = later.iter().fold(0u64, |sum, name| sum.saturating_add(memory.bytes(name)));
+    let construction =
+        (synapses.lists as u64).saturating_add(stores.saturating_mul(neurons).saturating_mul(8)).saturating_sub(later);
     (memory, construction)
 }
 
@@ -215,8 +216,9 @@ impl Synapses {
     ) -> Self {
         let mut this = Self { longest: 1, ..Self::default() };
         let wide_slots = {
-            let cut = sizes.iter().zip(receptors).map(|(n, r)| n.next_multiple_of(32) as usize * r.len());
-            cut.sum::<usize>().div_ceil(shards) > super::partition::NARROW_SLOTS
+            let cut = sizes.iter().zip(receptors);
+            let slots = cut.fold(0usize, |sum, (n, r)| sum.saturating_add(n.next_multiple_of(32) as usize * r.len()));
+            slots.div_ceil(shards) > super::partition::NARROW_SLOTS
         };
         let bits = weight_bits(net, receptors, options);
         for (source, size) in sizes.iter().enumerate() {

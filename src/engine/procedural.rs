@@ -43,12 +43,15 @@ struct Tables {
     delay: Option<Arc<StepTable>>,
 }
 
+/// A table that projections share; `None` if there can be none.
+type Shared = Option<Arc<StepTable>>;
+
 /// Tables by what they are made of: projections that draw from the same distribution share them, which leaves more of the
 /// caches for others.
 #[derive(Default)]
 struct Shelf {
-    weights: Vec<((Distribution, u64), Option<Arc<StepTable>>)>,
-    delays: Vec<(DelaySpec, Option<Arc<StepTable>>)>,
+    weights: Vec<((Distribution, u64), Shared)>,
+    delays: Vec<(DelaySpec, Shared)>,
 }
 
 impl Shelf {
@@ -260,7 +263,9 @@ impl Generator {
                         let delays = lane.delay.map_or(Each::Own(list.2.as_slice()), Each::Same);
                         to(entry, &list.0, Each::Own(&list.1), delays);
                     }
-                    (list.0.clear(), list.1.clear(), list.2.clear());
+                    list.0.clear();
+                    list.1.clear();
+                    list.2.clear();
                 }
             }
         }

@@ -369,7 +369,7 @@ mod tests {
             let all: Vec<Spike> = seeds.iter().filter(|s| s.0 >= begin).map(|(step, neuron)| Spike { step: *step, neuron: *neuron }).collect();
             let mut history = SpikeHistory::of_steps(window).of_populations(["p0", "p2"]);
             history.start(&layout(&[70, 10, 70])).unwrap();
-            let kept = |n: u32| n < 70 || n >= 80;
+            let kept = |n: u32| !(70..80).contains(&n);
             let mut at = begin;
             for cut in cuts {
                 let to = (at + cut).min(300);

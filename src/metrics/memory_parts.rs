@@ -74,7 +74,7 @@ impl MemorySnapshot {
 
     fn add_to(&mut self, part: &str, bytes: u64, mapped: bool) {
         match self.parts.iter_mut().find(|own| own.part == part) {
-            Some(own) => own.bytes += bytes,
+            Some(own) => own.bytes = own.bytes.saturating_add(bytes),
             None if bytes > 0 => self.parts.push(MemoryPart { part: part.to_owned(), bytes, mapped }),
             None => {}
         }
@@ -93,7 +93,7 @@ impl MemorySnapshot {
 
     /// Bytes of all parts but mapped files.
     pub fn counted(&self) -> u64 {
-        self.parts.iter().filter(|part| !part.mapped).map(|part| part.bytes).sum()
+        self.parts.iter().filter(|part| !part.mapped).fold(0, |sum, part| sum.saturating_add(part.bytes))
     }
 
     /// The parts in which `later` differs from this one, those of this one first.

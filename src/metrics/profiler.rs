@@ -86,9 +86,12 @@ pub struct Installed {
     thread: PhantomData<*const ()>,
 }
 
+/// A profiler, and the log of one thread in it.
+type OwnLog = (Weak<Shared>, Arc<Mutex<ThreadLog>>);
+
 thread_local! {
     /// This thread's log in each profiler that it measured into.
-    static LOGS: RefCell<Vec<(Weak<Shared>, Arc<Mutex<ThreadLog>>)>> = const { RefCell::new(Vec::new()) };
+    static LOGS: RefCell<Vec<OwnLog>> = const { RefCell::new(Vec::new()) };
     /// The profilers installed on this thread; the last one counts.
     static INSTALLED: RefCell<Vec<Profiler>> = const { RefCell::new(Vec::new()) };
 }

@@ -43,11 +43,14 @@ enum State {
     Released,
 }
 
+/// Sources before any are known: the first lowers the start and raises the end.
+const NOBODY: std::ops::Range<u32> = std::ops::Range { start: u32::MAX, end: 0 };
+
 impl Dormancy {
     /// Of a store whose groups are all in their place.
     pub fn new(store: &Store) -> Self {
         let arena = &store.arena;
-        let group = || Group { sources: u32::MAX..0, last_head: 0, reach: 0, state: State::Here };
+        let group = || Group { sources: NOBODY, last_head: 0, reach: 0, state: State::Here };
         let mut records: Vec<Group> = (0..arena.groups()).map(|_| group()).collect();
         let mut first_head = vec![u32::MAX; records.len()];
         let mut last_source = vec![0; records.len()];

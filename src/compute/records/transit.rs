@@ -343,16 +343,16 @@ impl<R: Record> Outgoing<'_, R> {
             let room = [a, b].map(|at| (transit.chunk - (at as usize & (transit.chunk - 1))) / size_of::<R>());
             let end = targets.len().min(done + room[0].min(room[1]));
             if shards == 1 {
-                for i in done..end {
-                    let (_, slot) = places.of(targets[i]);
+                for (i, target) in (done..end).zip(&targets[done..end]) {
+                    let (_, slot) = places.of(*target);
                     // SAFETY: there is room for so many records after `a`.
                     unsafe { a.write(R::of(slot, weight(i))) };
                     a = a.wrapping_add(1);
                 }
                 b = a;
             } else {
-                for i in done..end {
-                    let (shard, slot) = places.of(targets[i]);
+                for (i, target) in (done..end).zip(&targets[done..end]) {
+                    let (shard, slot) = places.of(*target);
                     let record = R::of(slot, weight(i));
                     // SAFETY: there is room for so many records after `a` and after `b`; what was written to the other
                     // shard's is overwritten by its next record or lies beyond its end.

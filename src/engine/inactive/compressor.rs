@@ -4,6 +4,9 @@ use crate::compute::simd::Real;
 use crate::compute::{Codec, CodecFigures, Grain, HugeVec};
 use std::ops::Range;
 
+/// The columns of a block, each compressed.
+type PackedColumns = Box<[Box<[u8]>]>;
+
 /// Keeps the state columns of blocks of neurons compressed, and their memory with the system meanwhile.
 ///
 /// A block's values stay reachable one by one ([`value`](Self::value)) and come back all at once, bit for bit
@@ -29,7 +32,7 @@ pub struct StateCompressor<T> {
     /// Neurons of a block.
     block: usize,
     /// For each block that is compressed, its columns.
-    packed: Vec<Option<Box<[Box<[u8]>]>>>,
+    packed: Vec<Option<PackedColumns>>,
     kind: std::marker::PhantomData<T>,
 }
 

@@ -85,8 +85,9 @@ impl Watch {
             for receptor in slice.receptors.iter().filter(|r| !matches!(r.kind, RowKind::None)) {
                 for tile in 0..padded.div_ceil(TILE) {
                     let (first, last) = (tile * TILE, ((tile + 1) * TILE).min(padded) - 1);
-                    for mark in (receptor.slot + first) >> MARK..=(receptor.slot + last) >> MARK {
-                        of_mark[mark].push((number as u32, tile as u32));
+                    let touched = (receptor.slot + first) >> MARK..=(receptor.slot + last) >> MARK;
+                    for targets in &mut of_mark[touched] {
+                        targets.push((number as u32, tile as u32));
                     }
                 }
             }

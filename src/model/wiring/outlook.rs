@@ -52,6 +52,9 @@ pub fn delay_shares(net: &NetworkSpec, projection: usize, dt: f64) -> Vec<(u32, 
         }
         (_, DelaySpec::Drawn(distribution)) => {
             if let Ok(sampler) = DelaySampler::new(distribution, dt) {
+                // The ends are there however few reach them: the engine lays its tables out for them.
+                let (low, high) = sampler.bounds();
+                shares.extend([(low, 0.0), (high, 0.0)]);
                 for draw in 0..DRAWS {
                     *shares.entry(sampler.sample(draw * (u32::MAX / DRAWS) + u32::MAX / DRAWS / 2)).or_default() += 1.0;
                 }
