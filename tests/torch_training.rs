@@ -108,7 +108,7 @@ fn train(model: &str, name: &str, method: impl Method, dtype: DType, tolerance: 
 
 /// In double precision to 1e-9, the sum of 20 steps' rounding; in single precision to `single`, which is larger for
 /// methods that divide by, or take the sign of, gradients that nearly cancel.
-fn both(name: &str, method: impl Method + Copy, single: f64) {
+fn both(name: &str, method: impl Method, single: f64) {
     for model in ["mlp", "cnn"] {
         train(model, name, method, DType::F64, 1e-9);
         train(model, name, method, DType::F32, single);

@@ -215,7 +215,7 @@ mod tests {
         // Nothing is fetched from elsewhere.
         assert!(!page.contains("src="), "{page}");
         assert_eq!(page.matches("href=").count(), page.matches("href=\"#").count(), "{page}");
-        assert!(std::fs::read_to_string(second.join("times.svg")).unwrap().starts_with("<svg"));
+        assert!(std::fs::read_to_string(second.join("times.svg")).unwrap().contains("<svg"));
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl Estimate {
             neurons: sizes.iter().sum::<f64>() as u64,
             synapses,
             memory_bytes,
-            synapse_bytes: parts.bytes(part::SYNAPSES) + parts.bytes(part::INDEX) + parts.bytes(part::PROCEDURAL),
+            synapse_bytes: [part::SYNAPSES, part::INDEX, part::PROCEDURAL]
+                .iter()
+                .fold(0, |sum: u64, part| sum.saturating_add(parts.bytes(part))),
             synapses_of,
             procedural,
             parts,
