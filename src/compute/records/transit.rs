@@ -489,10 +489,10 @@ impl Transits {
 }
 
 impl Sending<'_> {
-    /// Sends synapses; `wide` says in which width. See [`Outgoing::send`].
+    /// Sends synapses to where and when they arrive; `wide` says in which width.
     ///
     /// # Panics
-    /// As that, and if the width was not asked for.
+    /// If lengths do not fit, a delay is too long or 0, or the width was not asked for.
     pub fn send(
         &mut self,
         wide: bool,
