@@ -18,7 +18,7 @@ const NEURON_STEP_S: f64 = 0.1e-9;
 /// Seconds of one synaptic event on one thread.
 const EVENT_S: f64 = 0.5e-9;
 /// Seconds of one synaptic event of a procedural projection on one thread, with weights and delays that are drawn.
-const DRAWN_EVENT_S: f64 = 5.5e-9;
+const DRAWN_EVENT_S: f64 = 8.4e-9;
 /// Mean rate assumed for the estimate of time, Hz.
 const ASSUMED_RATE_HZ: f64 = 5.0;
 

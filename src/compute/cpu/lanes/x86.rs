@@ -42,74 +42,92 @@ macro_rules! lanes {
             type Mask = $mask;
             const LANES: usize = $n;
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn splat(x: $t) -> Self { Self(unsafe { $splat(x) }) }
             #[inline(always)]
             unsafe fn load(from: *const $t) -> Self { Self(unsafe { $load(from) }) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             unsafe fn store(self, to: *mut $t) { unsafe { $store(to, self.0) } }
             #[inline(always)]
             unsafe fn stream(self, to: *mut $t) { unsafe { $stream(to, self.0) } }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             unsafe fn load_first($lp: *const $t, $ln: usize) -> Self { Self(unsafe { $load_first }) }
             #[inline(always)]
             unsafe fn store_first(self, $sp: *mut $t, $sn: usize) { let $sx = self.0; unsafe { $store_first } }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn mul_add(self, a: Self, b: Self) -> Self { Self(unsafe { $mul_add(self.0, a.0, b.0) }) }
             #[inline(always)]
             fn neg_mul_add(self, a: Self, b: Self) -> Self { Self(unsafe { $neg_mul_add(self.0, a.0, b.0) }) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn min(self, o: Self) -> Self { Self(unsafe { $min(self.0, o.0) }) }
             #[inline(always)]
             fn max(self, o: Self) -> Self { Self(unsafe { $max(self.0, o.0) }) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn sqrt(self) -> Self { Self(unsafe { $sqrt(self.0) }) }
             #[inline(always)]
             fn round(self) -> Self { let $rx = self.0; Self(unsafe { $round }) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn scale(self, n: Self) -> Self { let ($scx, $scn) = (self, n); unsafe { $scale } }
             #[inline(always)]
             fn split(self) -> (Self, Self) { let $spx = self.0; let (m, e) = unsafe { $split }; (Self(m), Self(e)) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn lt(self, o: Self) -> $mask { let ($ca, $cb) = (self.0, o.0); unsafe { $lt } }
             #[inline(always)]
             fn le(self, o: Self) -> $mask { let ($ca, $cb) = (self.0, o.0); unsafe { $le } }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn eq(self, o: Self) -> $mask { let ($ca, $cb) = (self.0, o.0); unsafe { $eq } }
             #[inline(always)]
             fn select($sm: $mask, a: Self, b: Self) -> Self { let ($sa, $sb) = (a.0, b.0); Self(unsafe { $select }) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn and($ma: $mask, $mb: $mask) -> $mask { unsafe { $and } }
             #[inline(always)]
             fn or($ma: $mask, $mb: $mask) -> $mask { unsafe { $or } }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn not($ma: $mask) -> $mask { unsafe { $not } }
             #[inline(always)]
             fn bits($ma: $mask) -> u32 { unsafe { $bits } }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn mask_of($mo: u32) -> $mask { unsafe { $mask_of } }
             #[inline(always)]
             fn bit_and(self, o: Self) -> Self { Self(unsafe { $bit_and(self.0, o.0) }) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn bit_or(self, o: Self) -> Self { Self(unsafe { $bit_or(self.0, o.0) }) }
             #[inline(always)]
             fn bit_xor(self, o: Self) -> Self { Self(unsafe { $bit_xor(self.0, o.0) }) }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn sum(self) -> $t { let $hx = self.0; unsafe { lanes!(@fold $half, add, $low, $high) } }
             #[inline(always)]
             fn largest(self) -> $t { let $hx = self.0; unsafe { lanes!(@fold $half, max, $low, $high) } }
             #[inline(always)]
+            // SAFETY: as said at the head of the module.
             fn smallest(self) -> $t { let $hx = self.0; unsafe { lanes!(@fold $half, min, $low, $high) } }
             #[inline(always)]
             unsafe fn transpose(from: *const $t, from_step: usize, to: *mut $t, to_step: usize) {
                 let mut rows = [Self::splat(0.0).0; $n];
                 let mut i = 0;
                 while i < $n {
+                    // SAFETY: as said at the head of the module.
                     rows[i] = unsafe { $load(from.add(i * from_step)) };
                     i += 1;
                 }
+                // SAFETY: as said at the head of the module.
                 let columns = unsafe { $transpose(rows) };
                 let mut i = 0;
                 while i < $n {
+                    // SAFETY: as said at the head of the module.
                     unsafe { $store(to.add(i * to_step), columns[i]) };
                     i += 1;
                 }
@@ -160,12 +178,14 @@ static FIRST_64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
 #[allow(clippy::undocumented_unsafe_blocks)]
 #[inline(always)]
 unsafe fn first_32(n: usize) -> __m256i {
+    // SAFETY: as said at the head of the module.
     unsafe { _mm256_loadu_si256(FIRST_32.as_ptr().add(8 - n.min(8)).cast()) }
 }
 
 #[allow(clippy::undocumented_unsafe_blocks)]
 #[inline(always)]
 unsafe fn first_64(n: usize) -> __m256i {
+    // SAFETY: as said at the head of the module.
     unsafe { _mm256_loadu_si256(FIRST_64.as_ptr().add(4 - n.min(4)).cast()) }
 }
 
@@ -191,6 +211,7 @@ macro_rules! quads {
 #[allow(clippy::undocumented_unsafe_blocks)]
 #[inline(always)]
 unsafe fn transpose_f32x16(rows: [__m512; 16]) -> [__m512; 16] {
+    // SAFETY: as said at the head of the module.
     unsafe {
         let q = quads!(
             rows,
@@ -222,6 +243,7 @@ unsafe fn transpose_f32x16(rows: [__m512; 16]) -> [__m512; 16] {
 #[allow(clippy::undocumented_unsafe_blocks)]
 #[inline(always)]
 unsafe fn transpose_f64x8(rows: [__m512d; 8]) -> [__m512d; 8] {
+    // SAFETY: as said at the head of the module.
     unsafe {
         let mut columns = rows;
         let mut c = 0;
@@ -250,6 +272,7 @@ unsafe fn transpose_f64x8(rows: [__m512d; 8]) -> [__m512d; 8] {
 #[allow(clippy::undocumented_unsafe_blocks)]
 #[inline(always)]
 unsafe fn transpose_f32x8(rows: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: as said at the head of the module.
     unsafe {
         let q = quads!(
             rows,
@@ -275,6 +298,7 @@ unsafe fn transpose_f32x8(rows: [__m256; 8]) -> [__m256; 8] {
 #[allow(clippy::undocumented_unsafe_blocks)]
 #[inline(always)]
 unsafe fn transpose_f64x4(rows: [__m256d; 4]) -> [__m256d; 4] {
+    // SAFETY: as said at the head of the module.
     unsafe {
         let (a, b) = (_mm256_unpacklo_pd(rows[0], rows[1]), _mm256_unpacklo_pd(rows[2], rows[3]));
         let (c, d) = (_mm256_unpackhi_pd(rows[0], rows[1]), _mm256_unpackhi_pd(rows[2], rows[3]));
@@ -418,6 +442,7 @@ lanes! {
 #[allow(clippy::undocumented_unsafe_blocks)]
 #[inline(always)]
 unsafe fn bf16_bits_256(x: __m256) -> __m256i {
+    // SAFETY: as said at the head of the module.
     unsafe {
         let bits = _mm256_castps_si256(x);
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
@@ -433,6 +458,7 @@ impl Single for F32x16 {
     type Double = F64x8;
     #[inline(always)]
     fn widen(self) -> (F64x8, F64x8) {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let high = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(self.0));
             (F64x8(_mm512_cvtps_pd(_mm512_castps512_ps256(self.0))), F64x8(high))
@@ -440,6 +466,7 @@ impl Single for F32x16 {
     }
     #[inline(always)]
     fn narrow(low: F64x8, high: F64x8) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let low = _mm512_castps256_ps512(_mm512_cvtpd_ps(low.0));
             Self(_mm512_insertf32x8::<1>(low, _mm512_cvtpd_ps(high.0)))
@@ -447,6 +474,7 @@ impl Single for F32x16 {
     }
     #[inline(always)]
     unsafe fn load_bf16(from: *const bf16) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)))
@@ -454,6 +482,7 @@ impl Single for F32x16 {
     }
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16) {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let bits = _mm512_castps_si512(self.0);
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
@@ -465,34 +494,42 @@ impl Single for F32x16 {
     }
     #[inline(always)]
     unsafe fn load_f16(from: *const f16) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))) }
     }
     #[inline(always)]
     unsafe fn store_f16(self, to: *mut f16) {
+        // SAFETY: as said at the head of the module.
         unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<NEAREST>(self.0)) }
     }
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast())))) }
     }
     #[inline(always)]
     unsafe fn load_u8(from: *const u8) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast())))) }
     }
     #[inline(always)]
     unsafe fn load_i32(from: *const i32) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast()))) }
     }
     #[inline(always)]
     unsafe fn store_i32(self, to: *mut i32) {
+        // SAFETY: as said at the head of the module.
         unsafe { _mm512_storeu_si512(to.cast(), _mm512_cvtps_epi32(self.0)) }
     }
     #[inline(always)]
     unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: as said at the head of the module.
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
     }
     #[inline(always)]
     unsafe fn store_u8(self, to: *mut u8) {
+        // SAFETY: as said at the head of the module.
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
     }
 }
@@ -502,6 +539,7 @@ impl Single for F32x8 {
     type Double = F64x4;
     #[inline(always)]
     fn widen(self) -> (F64x4, F64x4) {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let high = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(self.0));
             (F64x4(_mm256_cvtps_pd(_mm256_castps256_ps128(self.0))), F64x4(high))
@@ -509,10 +547,12 @@ impl Single for F32x8 {
     }
     #[inline(always)]
     fn narrow(low: F64x4, high: F64x4) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm256_set_m128(_mm256_cvtpd_ps(high.0), _mm256_cvtpd_ps(low.0))) }
     }
     #[inline(always)]
     unsafe fn load_bf16(from: *const bf16) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
             Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits)))
@@ -520,6 +560,7 @@ impl Single for F32x8 {
     }
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16) {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let bits = bf16_bits_256(self.0);
             let packed = _mm_packus_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256::<1>(bits));
@@ -528,30 +569,37 @@ impl Single for F32x8 {
     }
     #[inline(always)]
     unsafe fn load_f16(from: *const f16) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm256_cvtph_ps(_mm_loadu_si128(from.cast()))) }
     }
     #[inline(always)]
     unsafe fn store_f16(self, to: *mut f16) {
+        // SAFETY: as said at the head of the module.
         unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0)) }
     }
     #[inline(always)]
     unsafe fn load_i8(from: *const i8) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast())))) }
     }
     #[inline(always)]
     unsafe fn load_u8(from: *const u8) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast())))) }
     }
     #[inline(always)]
     unsafe fn load_i32(from: *const i32) -> Self {
+        // SAFETY: as said at the head of the module.
         unsafe { Self(_mm256_cvtepi32_ps(_mm256_loadu_si256(from.cast()))) }
     }
     #[inline(always)]
     unsafe fn store_i32(self, to: *mut i32) {
+        // SAFETY: as said at the head of the module.
         unsafe { _mm256_storeu_si256(to.cast(), _mm256_cvtps_epi32(self.0)) }
     }
     #[inline(always)]
     unsafe fn store_i8(self, to: *mut i8) {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let whole = _mm256_cvtps_epi32(self.0);
             let words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
@@ -560,6 +608,7 @@ impl Single for F32x8 {
     }
     #[inline(always)]
     unsafe fn store_u8(self, to: *mut u8) {
+        // SAFETY: as said at the head of the module.
         unsafe {
             let whole = _mm256_cvtps_epi32(self.0);
             let words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
